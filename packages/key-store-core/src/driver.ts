@@ -1,0 +1,122 @@
+import type { DeviceRef, DeviceSummary, KeyStoreMode, LeaseHolder, Persistence } from "./key-store.ts";
+import type { Page, StoredRecord } from "./records.ts";
+import type { EngineInfo, KeyStoreUsage } from "./stats.ts";
+
+/**
+ * What an adapter implements. The core calls these hooks with arguments that
+ * are valid and complete, never after `disconnect()`, and never two of
+ * `commit`, `settle` and `release` of one device at a time. It adds the time
+ * limits, retries, status, cache, batches, poisoning and counters.
+ *
+ * Hooks fail with a `KeyStoreError`: `ERR_KEY_STORE_UNAVAILABLE` means that
+ * the same call may be made again, and every other code that it may not.
+ */
+export interface KeyStoreDriver {
+  readonly kind: string;
+  readonly name: string;
+  readonly persistence: Persistence;
+  readonly mode: KeyStoreMode;
+
+  /**
+   * Connects, checks that commits will be durable, and migrates the schema.
+   * Called again after a failure, and again after a success, to look whether
+   * the database is still there. `signal` aborts when the core has stopped
+   * waiting; what is under way may then be dropped, and must not linger.
+   */
+  connect(signal: AbortSignal): Promise<EngineInfo>;
+
+  /**
+   * Takes a device's lease in one transaction: if nobody holds it, its time
+   * limit is over, or `force` is set, the holder becomes `holder` and the
+   * epoch grows by one. A device that is new has epoch 1 and revision 0.
+   */
+  acquire(request: AcquireRequest): Promise<AcquireOutcome>;
+
+  /** In the order of the UTF-8 bytes of user id, then device id. */
+  listDevices(): Promise<DeviceSummary[]>;
+
+  /** Deletes a device unless its lease is in force: then answers with the holder. */
+  deleteDevice(device: DeviceRef): Promise<"deleted" | "absent" | LeaseHolder>;
+
+  usage(): Promise<KeyStoreUsage>;
+
+  /** Called once, when every device has been released. Does not throw. */
+  disconnect(): Promise<void>;
+}
+
+export interface AcquireRequest {
+  readonly device: DeviceRef;
+  readonly holder: LeaseHolder;
+  readonly create: boolean;
+  readonly force: boolean;
+}
+
+export type AcquireOutcome =
+  | { readonly outcome: "acquired"; readonly epoch: bigint; readonly revision: bigint; readonly device: DeviceDriver }
+  | { readonly outcome: "held"; readonly holder: LeaseHolder }
+  | { readonly outcome: "absent" };
+
+/** What a commit requires of the device's row: equality, in all three. */
+export interface Guard {
+  readonly holderId: string;
+  readonly epoch: bigint;
+  readonly revision: bigint;
+}
+
+/** A device's row as the database has it now. */
+export interface DeviceState {
+  /** `undefined` after a release. */
+  readonly holder: LeaseHolder | undefined;
+  readonly epoch: bigint;
+  readonly revision: bigint;
+}
+
+/** Keys from `start` on and before `end`; no `end` is no bound. The first key of all is empty. */
+export interface ByteRange {
+  readonly start: Uint8Array;
+  readonly end: Uint8Array | undefined;
+}
+
+/**
+ * What a commit does to one collection. No key is touched twice: the ranges,
+ * the deletes and the puts are disjoint, so their order is free. Each list is
+ * in bytewise order.
+ */
+export interface CollectionChanges {
+  readonly collection: string;
+  /** The collection goes, with every record: the other lists are empty. */
+  readonly drop: boolean;
+  readonly removed: readonly ByteRange[];
+  readonly deletes: readonly Uint8Array[];
+  readonly puts: readonly StoredRecord[];
+}
+
+/** One device's part of the database. */
+export interface DeviceDriver {
+  getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>;
+  list(collection: string, range: ByteRange, page: Page): Promise<StoredRecord[]>;
+  count(collection: string, range: ByteRange): Promise<number>;
+
+  /**
+   * If holder, epoch and revision all equal the guard's, applies the changes,
+   * moves the revision up by one, durably, and answers true. Otherwise changes
+   * nothing and answers false. An `ERR_KEY_STORE_UNAVAILABLE` leaves open
+   * which of them came to pass: the core settles it.
+   */
+  commit(guard: Guard, changes: readonly CollectionChanges[]): Promise<boolean>;
+
+  /**
+   * The look after a commit whose outcome is unknown: takes the lock on the
+   * device's row (so that it waits for an attempt that is still running),
+   * raises the epoch if `holderId` has the lease (so that an attempt which has
+   * not begun is refused), and answers with the row as it is then; `undefined`
+   * where the device is gone.
+   */
+  settle(holderId: string): Promise<DeviceState | undefined>;
+
+  /** The row as it is, without a lock: to say why a guard refused. */
+  state(): Promise<DeviceState | undefined>;
+
+  /** Gives the lease back, if `holderId` still has it. */
+  release(holderId: string): Promise<void>;
+}

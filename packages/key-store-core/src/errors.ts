@@ -1,0 +1,82 @@
+import type { LeaseHolder } from "./key-store.ts";
+
+/**
+ * Every code that a key store may fail with, and whether the same call may
+ * succeed later without anybody changing anything. This table decides
+ * {@link KeyStoreError.retryable}; nothing else does.
+ */
+const RETRYABLE = {
+  /** The database cannot be reached, or did not answer in time. */
+  ERR_KEY_STORE_UNAVAILABLE: true,
+  /** An option, address or environment variable is malformed. */
+  ERR_KEY_STORE_CONFIG: false,
+  /** Another process has taken the device over; this one must not write again. */
+  ERR_KEY_STORE_FENCED: false,
+  /** Another process holds the device's lease. */
+  ERR_KEY_STORE_LEASE_HELD: true,
+  /** An earlier operation on this device store failed; open the device again. */
+  ERR_KEY_STORE_POISONED: false,
+  /** The database holds an older state than one it has acknowledged. */
+  ERR_KEY_STORE_ROLLBACK: false,
+  /** Stored bytes are not what was written. */
+  ERR_KEY_STORE_CORRUPT: false,
+  /** The key or passphrase does not open what is stored. */
+  ERR_KEY_STORE_WRONG_KEY: false,
+  /** The database was written by a later version of this library. */
+  ERR_KEY_STORE_SCHEMA_TOO_NEW: false,
+  /** There is no room left for the commit. */
+  ERR_KEY_STORE_DISK_FULL: false,
+  /** The key store or device store was closed. */
+  ERR_KEY_STORE_CLOSED: false,
+  /** No such device, and `create: "never"` was asked for. */
+  ERR_KEY_STORE_DEVICE_NOT_FOUND: false,
+  /** An argument is outside the contract; nothing was done. */
+  ERR_KEY_STORE_INVALID_ARGUMENT: false,
+} as const;
+
+/** A stable code: programs decide by it, messages are for people. */
+export type KeyStoreErrorCode = keyof typeof RETRYABLE;
+
+export interface KeyStoreErrorOptions {
+  /** What lies behind it: the driver's own error, usually. */
+  readonly cause?: unknown;
+  /** Who holds the lease, for `ERR_KEY_STORE_LEASE_HELD` and `ERR_KEY_STORE_FENCED`. */
+  readonly holder?: LeaseHolder | undefined;
+}
+
+/** The only class of error that a key store throws. */
+export class KeyStoreError extends Error {
+  override readonly name = "KeyStoreError";
+  readonly code: KeyStoreErrorCode;
+  /** Whether the same call may succeed later, with nothing changed by its caller. */
+  readonly retryable: boolean;
+  /** Who holds the lease, where the failure is about one and the holder is known. */
+  readonly holder: LeaseHolder | undefined;
+
+  constructor(code: KeyStoreErrorCode, message: string, options: KeyStoreErrorOptions = {}) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    this.code = code;
+    this.retryable = RETRYABLE[code];
+    this.holder = options.holder;
+  }
+}
+
+/** Whether `error` is a {@link KeyStoreError}, with this code if one is given. */
+export function isKeyStoreError(error: unknown, code?: KeyStoreErrorCode): error is KeyStoreError {
+  // By name and code, not by class: two copies of this package may be installed side by side.
+  const candidate = error as Partial<KeyStoreError> | null | undefined;
+  return (
+    candidate instanceof Error &&
+    candidate.name === "KeyStoreError" &&
+    typeof candidate.code === "string" &&
+    (code === undefined || candidate.code === code)
+  );
+}
+
+/** What an error says, whatever was thrown. */
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // A failed connection to a name with several addresses has its reasons inside, and no message.
+  if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
+  return error.message || error.name;
+}

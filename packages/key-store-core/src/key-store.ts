@@ -1,0 +1,189 @@
+import type { KeyStoreErrorCode } from "./errors.ts";
+import type { Change, RecordReader } from "./records.ts";
+import type { KeyStoreStats } from "./stats.ts";
+
+/** Whether records outlive the process that wrote them. */
+export type Persistence = "durable" | "volatile";
+
+/**
+ * What running on a store is called: `production`, durable and shared by
+ * machines; `development`, durable on this disk; `ephemeral`, gone with this
+ * process.
+ */
+export type KeyStoreMode = "production" | "development" | "ephemeral";
+
+/** A Matrix device: a user id and one of that user's device ids. */
+export interface DeviceRef {
+  /** 1 to 255 bytes of UTF-8, such as `@bot:example.org`. */
+  readonly userId: string;
+  /** 1 to 255 bytes of UTF-8, such as `JLAFKJWSCS`. */
+  readonly deviceId: string;
+}
+
+/** Who holds a device's lease. */
+export interface LeaseHolder {
+  /** Random, new with every opening: the guard of every commit. */
+  readonly id: string;
+  /** The host's name, as the holder knows it. */
+  readonly host: string;
+  /** The holder's process id on that host. */
+  readonly pid: number;
+  /** What the program called itself; empty where it did not. */
+  readonly label: string;
+}
+
+export type KeyStoreStatus =
+  /** `init()` has not answered yet. */
+  | { readonly state: "new" }
+  | { readonly state: "ready"; readonly since: Date }
+  | {
+      readonly state: "unavailable";
+      /** For people: what is wrong, without secrets. */
+      readonly reason: string;
+      readonly code: KeyStoreErrorCode;
+      readonly since: Date;
+    }
+  | { readonly state: "closed" };
+
+export interface OpenDeviceOptions {
+  /** What to do about a device that is not in the store. Default: `"if-missing"`. */
+  readonly create?: "if-missing" | "never" | undefined;
+  /**
+   * What to do about a lease that another holder has: wait for it, fail at
+   * once, or take it and fence its holder. Default: `"wait"`.
+   */
+  readonly lease?: "wait" | "fail" | "take-over" | undefined;
+  /** How long to wait for a lease, in milliseconds. Default: 60,000. */
+  readonly waitMs?: number | undefined;
+  /** Ends the wait: `openDevice` then rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One device as the store lists it. */
+export interface DeviceSummary extends DeviceRef {
+  readonly epoch: bigint;
+  readonly revision: bigint;
+  /** Who has the device open; `undefined` where nobody has, or the lease has run out. */
+  readonly holder: LeaseHolder | undefined;
+  readonly records: number;
+  /** The bytes of all keys and values. */
+  readonly bytes: number;
+}
+
+/**
+ * A key store holds the end-to-end-encryption state of many devices.
+ *
+ * Rules that hold for every method:
+ *
+ * - **Unavailable is not empty.** Before `init()` has answered true, and after
+ *   it last answered false, every method is safe to call and says that there is
+ *   nothing to be had: `null`, `[]`, `false`, basic stats. After it answered
+ *   true a method that cannot reach the database throws; it never answers as
+ *   if nothing were stored.
+ * - **Failure is a {@link KeyStoreError}** with a stable `code`. After `close()`
+ *   every method but `stats()` and `close()` throws `ERR_KEY_STORE_CLOSED`.
+ * - **Nothing is retried for ever.** Every method has a time limit, an option
+ *   of the adapter.
+ */
+export interface KeyStore extends AsyncDisposable {
+  /** Which adapter this is: `"postgres"`, `"sqlite"`, `"memory"`, … */
+  readonly kind: string;
+  /** What the engine is called in log lines: `"PostgreSQL"`. */
+  readonly name: string;
+  readonly persistence: Persistence;
+  /** What running on this store is called. */
+  readonly mode: KeyStoreMode;
+  /** What is known now, without asking the database. */
+  readonly status: KeyStoreStatus;
+
+  /**
+   * Connects, checks the server and brings the schema up to date. Answers
+   * whether the store is ready; never throws for a database that cannot be
+   * used, however it fails: the reason is in {@link status}. May be called
+   * again at any time, to look again; calls made meanwhile share one answer.
+   *
+   * @throws `ERR_KEY_STORE_CLOSED`
+   */
+  init(): Promise<boolean>;
+
+  /**
+   * Opens a device: takes its lease, raises its epoch, and so fences whoever
+   * had it before. `null` where the store is unavailable.
+   *
+   * @throws `ERR_KEY_STORE_LEASE_HELD` where another holder has the device and
+   * kept it for `waitMs`; `ERR_KEY_STORE_DEVICE_NOT_FOUND` with `create: "never"`;
+   * `ERR_KEY_STORE_UNAVAILABLE`, `ERR_KEY_STORE_INVALID_ARGUMENT`
+   */
+  openDevice(device: DeviceRef, options?: OpenDeviceOptions): Promise<DeviceStore | null>;
+
+  /** All devices, by user id and device id in the order of their UTF-8 bytes; `[]` where the store is unavailable. */
+  listDevices(): Promise<DeviceSummary[]>;
+
+  /**
+   * Deletes a device and all its records, for good. Answers whether there was
+   * one; `false` where the store is unavailable.
+   *
+   * @throws `ERR_KEY_STORE_LEASE_HELD` where somebody has the device open
+   */
+  deleteDevice(device: DeviceRef): Promise<boolean>;
+
+  /** The store's figures. Never throws; without `usage` where the database cannot be asked. */
+  stats(): Promise<KeyStoreStats>;
+
+  /** Closes every device store, then the connection. Idempotent; waits for work in flight. */
+  close(): Promise<void>;
+}
+
+/**
+ * One device's part of a key store, open for one writer: collections of
+ * records, key bytes to value bytes, ordered bytewise.
+ *
+ * Rules that hold for every method:
+ *
+ * - **Fenced.** Every commit is refused unless this store still has the
+ *   device's lease, in the statement that writes.
+ * - **The first failure poisons.** After an operation has failed against the
+ *   database, or its outcome stayed unknown, every later one rejects with
+ *   `ERR_KEY_STORE_POISONED`, whose `cause` is the first failure. Close the
+ *   store and open the device again. Arguments outside the contract
+ *   (`ERR_KEY_STORE_INVALID_ARGUMENT`) change nothing and do not poison.
+ * - **Short cuts are ridden out.** A connection that breaks is retried inside
+ *   the operation's time limit; a commit is never applied twice.
+ * - Reads see every commit that has resolved and, while a batch runs, what was
+ *   committed in it.
+ */
+export interface DeviceStore extends RecordReader, AsyncDisposable {
+  readonly device: DeviceRef;
+  /** The fencing token: grows with every opening. */
+  readonly epoch: bigint;
+  /** Grows by one with every durable commit. */
+  readonly revision: bigint;
+  /** Aborts when this store is poisoned, with the first failure as its reason. */
+  readonly failed: AbortSignal;
+
+  /** The value of a key; `undefined` where there is no such record. */
+  get(collection: string, key: Uint8Array): Promise<Uint8Array | undefined>;
+
+  /**
+   * Applies changes in order, as one: all of them are durable when this
+   * resolves, or none ever is. While a batch runs, it resolves as soon as the
+   * batch has them. No changes: no commit.
+   *
+   * @throws `ERR_KEY_STORE_FENCED`, `ERR_KEY_STORE_ROLLBACK`,
+   * `ERR_KEY_STORE_DISK_FULL`, `ERR_KEY_STORE_UNAVAILABLE`, …
+   */
+  commit(changes: readonly Change[]): Promise<void>;
+
+  /**
+   * Runs `work`; every commit made meanwhile, by whomever, becomes part of one
+   * durable commit when `work` has settled, resolved or rejected. Then settles
+   * as `work` did; rejects with the store's failure where that commit failed,
+   * and nothing of the batch is kept. One batch at a time: others wait.
+   *
+   * @throws `ERR_KEY_STORE_INVALID_ARGUMENT` when called from inside a batch
+   */
+  batch<T>(work: () => Promise<T>): Promise<T>;
+
+  /** Waits for work in flight and gives the lease back. Idempotent; never throws. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,12 @@
+/** Where log lines go. `console` and a `pino` logger both fit as they are. */
+export interface Logger {
+  debug(message: string): void;
+  info(message: string): void;
+  warn(message: string): void;
+  error(message: string): void;
+}
+
+const nothing = (): void => {};
+
+/** A logger that says nothing: the default of every library class here. */
+export const silentLogger: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing };
