@@ -4,9 +4,10 @@ import type { EngineInfo, KeyStoreUsage } from "./stats.ts";
 
 /**
  * What an adapter implements. The core calls these hooks with arguments that
- * are valid and complete, never after `disconnect()`, and never two of
- * `commit`, `settle` and `release` of one device at a time. It adds the time
- * limits, retries, status, cache, batches, poisoning and counters.
+ * are valid and complete, never after `disconnect()`, and one `commit`,
+ * `settle` or `release` of a device at a time; only where a commit had no
+ * answer within its time limit may the next one begin while it still runs. It
+ * adds the time limits, retries, status, cache, batches, poisoning and counters.
  *
  * Hooks fail with a `KeyStoreError`: `ERR_KEY_STORE_UNAVAILABLE` means that
  * the same call may be made again, and every other code that it may not.
@@ -110,7 +111,8 @@ export interface DeviceDriver {
    * device's row (so that it waits for an attempt that is still running),
    * raises the epoch if `holderId` has the lease (so that an attempt which has
    * not begun is refused), and answers with the row as it is then; `undefined`
-   * where the device is gone.
+   * where the device is gone. Whatever the driver remembers of the device (the
+   * numbers of its collections, say) is read again: the commit may have been applied.
    */
   settle(holderId: string): Promise<DeviceState | undefined>;
 

@@ -80,3 +80,9 @@ export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
   return error.message || error.name;
 }
+
+/** `error` itself, or what a store says of a failure that has no code: that it cannot serve. */
+export function asKeyStoreError(error: unknown): KeyStoreError {
+  if (isKeyStoreError(error)) return error;
+  return new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", messageOf(error), { cause: error });
+}

@@ -1,6 +1,62 @@
-export * from "./driver.ts";
-export * from "./errors.ts";
-export * from "./key-store.ts";
-export * from "./logger.ts";
-export * from "./records.ts";
-export * from "./stats.ts";
+export { compareBytes, EMPTY, fromText, successor, toText } from "./bytes.ts";
+export type {
+  AcquireOutcome,
+  AcquireRequest,
+  ByteRange,
+  CollectionChanges,
+  DeviceDriver,
+  DeviceState,
+  Guard,
+  KeyStoreDriver,
+} from "./driver.ts";
+export { DriverKeyStore } from "./driver-key-store.ts";
+export {
+  isKeyStoreError,
+  KeyStoreError,
+  type KeyStoreErrorCode,
+  type KeyStoreErrorOptions,
+  messageOf,
+} from "./errors.ts";
+export type {
+  DeviceRef,
+  DeviceStore,
+  DeviceSummary,
+  KeyStore,
+  KeyStoreMode,
+  KeyStoreStatus,
+  LeaseHolder,
+  OpenDeviceOptions,
+  Persistence,
+} from "./key-store.ts";
+export { type Logger, silentLogger } from "./logger.ts";
+export { type KeyStoreOptions, numberOption } from "./options.ts";
+export { Overlay } from "./overlay.ts";
+export {
+  type Change,
+  type KeyRange,
+  MAX_COLLECTION_NAME_BYTES,
+  MAX_KEY_BYTES,
+  MAX_VALUE_BYTES,
+  type Page,
+  type RecordReader,
+  type StoredRecord,
+} from "./records.ts";
+export {
+  type KeyStoreCandidate,
+  type LazyKeyStore,
+  type OnUnavailable,
+  type ResolveAttempt,
+  type ResolvedKeyStore,
+  type ResolveOptions,
+  resolveKeyStore,
+  waitUntilReady,
+} from "./resolver.ts";
+export { type SortedMap, sortedMap } from "./sorted-map.ts";
+export type {
+  CollectionUsage,
+  EngineInfo,
+  KeyStoreStats,
+  KeyStoreUsage,
+  LeaseSummary,
+  ProcessCounters,
+} from "./stats.ts";

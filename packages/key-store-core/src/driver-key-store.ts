@@ -1,0 +1,264 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
+import { type CacheMemory, cacheMemory } from "./cache.ts";
+import { Counters } from "./counters.ts";
+import type { AcquireOutcome, AcquireRequest, KeyStoreDriver } from "./driver.ts";
+import { DriverDeviceStore, holderName, nameOf } from "./driver-device-store.ts";
+import { asKeyStoreError, isKeyStoreError, KeyStoreError } from "./errors.ts";
+import type {
+  DeviceRef,
+  DeviceStore,
+  DeviceSummary,
+  KeyStore,
+  KeyStoreMode,
+  KeyStoreStatus,
+  LeaseHolder,
+  OpenDeviceOptions,
+  Persistence,
+} from "./key-store.ts";
+import type { Logger } from "./logger.ts";
+import { type CompleteOptions, type KeyStoreOptions, keyStoreOptions } from "./options.ts";
+import type { EngineInfo, KeyStoreStats, KeyStoreUsage } from "./stats.ts";
+import { Backoff, Deadline, within } from "./timing.ts";
+import { checkDevice, invalid } from "./validate.ts";
+
+/**
+ * The {@link KeyStore} over a driver. Adapters extend it with a constructor
+ * that makes their driver; everything else about a key store is here.
+ */
+export class DriverKeyStore implements KeyStore {
+  readonly #driver: KeyStoreDriver;
+  readonly #options: CompleteOptions;
+  readonly #logger: Logger;
+  readonly #counters = new Counters();
+  readonly #cache: CacheMemory | undefined;
+  readonly #open = new Set<DriverDeviceStore>();
+  #status: KeyStoreStatus = Object.freeze({ state: "new" });
+  /** What the last `init()` answered: whether failures are told or absence is. */
+  #initialised = false;
+  #engine: EngineInfo | undefined;
+  #connecting: Promise<boolean> | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** @throws `ERR_KEY_STORE_CONFIG` for an option outside its range */
+  constructor(driver: KeyStoreDriver, options: KeyStoreOptions = {}) {
+    this.#driver = driver;
+    this.#options = keyStoreOptions(options);
+    this.#logger = this.#options.logger;
+    this.#cache = cacheMemory(this.#options.cacheBytes);
+  }
+
+  get kind(): string {
+    return this.#driver.kind;
+  }
+
+  get name(): string {
+    return this.#driver.name;
+  }
+
+  get persistence(): Persistence {
+    return this.#driver.persistence;
+  }
+
+  get mode(): KeyStoreMode {
+    return this.#driver.mode;
+  }
+
+  get status(): KeyStoreStatus {
+    return this.#status;
+  }
+
+  async init(): Promise<boolean> {
+    this.#throwIfClosed();
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined;
+    });
+    return this.#connecting;
+  }
+
+  async openDevice(device: DeviceRef, options: OpenDeviceOptions = {}): Promise<DeviceStore | null> {
+    this.#throwIfClosed();
+    const ref = checkDevice(device);
+    const { create = "if-missing", lease = "wait", waitMs = 60_000, signal } = options;
+    if (create !== "if-missing" && create !== "never") invalid('create is "if-missing" or "never"');
+    if (lease !== "wait" && lease !== "fail" && lease !== "take-over")
+      invalid('lease is "wait", "fail" or "take-over"');
+    if (typeof waitMs !== "number" || !(waitMs >= 0)) invalid("waitMs is a number of milliseconds, 0 or more");
+    signal?.throwIfAborted();
+    if (!this.#initialised) return null;
+
+    const holder = this.#newHolder();
+    const request = { device: ref, holder, create: create === "if-missing", force: lease === "take-over" };
+    const acquired = await this.#acquire(request, lease === "wait" ? waitMs : 0, signal);
+    const store: DriverDeviceStore = new DriverDeviceStore({
+      ...acquired,
+      driver: acquired.device,
+      device: ref,
+      holder,
+      operationTimeoutMs: this.#options.operationTimeoutMs,
+      commitTimeoutMs: this.#options.commitTimeoutMs,
+      counters: this.#counters,
+      cache: this.#cache,
+      observe: (failure) => this.#observe(failure),
+      onClose: () => this.#open.delete(store),
+    });
+    this.#open.add(store);
+    if (this.#closing !== undefined) {
+      await store.close();
+      this.#throwIfClosed();
+    }
+    return store;
+  }
+
+  async listDevices(): Promise<DeviceSummary[]> {
+    this.#throwIfClosed();
+    if (!this.#initialised) return [];
+    return this.#call("listing devices", () => this.#driver.listDevices());
+  }
+
+  async deleteDevice(device: DeviceRef): Promise<boolean> {
+    this.#throwIfClosed();
+    const ref = checkDevice(device);
+    if (!this.#initialised) return false;
+    const outcome = await this.#call("deleting a device", () => this.#driver.deleteDevice(ref));
+    if (typeof outcome === "object") throw held(ref, outcome, "and a device that is open cannot be deleted");
+    return outcome === "deleted";
+  }
+
+  async stats(): Promise<KeyStoreStats> {
+    const { kind, persistence, mode } = this;
+    const usage = await this.#usage();
+    const counters = this.#counters.snapshot();
+    return { kind, persistence, mode, status: this.#status, counters, engine: this.#engine, usage };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #connect(): Promise<boolean> {
+    const { connectTimeoutMs } = this.#options;
+    const abort = new AbortController();
+    try {
+      this.#engine = await within(connectTimeoutMs, this.#driver.name, this.#driver.connect(abort.signal));
+    } catch (error) {
+      abort.abort(error);
+      const failure = asKeyStoreError(error);
+      this.#counters.failed(failure);
+      this.#initialised = false;
+      this.#unavailable(failure);
+      return false;
+    }
+    this.#initialised = true;
+    this.#ready();
+    return true;
+  }
+
+  /** Takes the lease, waiting `waitMs` for whoever has it. */
+  async #acquire(
+    request: AcquireRequest,
+    waitMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<AcquireOutcome & { outcome: "acquired" }> {
+    const patience = new Deadline(waitMs);
+    const backoff = new Backoff(250);
+    for (let waited = false; ; waited = true) {
+      const result = await this.#call("opening a device", () => this.#driver.acquire(request));
+      if (result.outcome === "acquired") return result;
+      if (result.outcome === "absent") {
+        const message = `the key store has no ${nameOf(request.device)}, and create is "never"`;
+        throw new KeyStoreError("ERR_KEY_STORE_DEVICE_NOT_FOUND", message);
+      }
+      if (patience.isOver) throw held(request.device, result.holder, waited ? `and kept it for ${waitMs} ms` : "");
+      if (!waited) {
+        this.#logger.info(`Waiting for ${nameOf(request.device)}: ${holderName(result.holder)} has it open`);
+      }
+      await backoff.pause(patience.remainingMs, signal);
+      this.#throwIfClosed();
+    }
+  }
+
+  /** One call of the driver that may be made again, within the time limit of an operation. */
+  async #call<T>(what: string, hook: () => Promise<T>): Promise<T> {
+    const deadline = new Deadline(this.#options.operationTimeoutMs);
+    const backoff = new Backoff();
+    for (;;) {
+      try {
+        const answer = await within(deadline.remainingMs, what, hook());
+        this.#observe();
+        return answer;
+      } catch (error) {
+        const failure = asKeyStoreError(error);
+        this.#observe(failure);
+        if (!isKeyStoreError(error, "ERR_KEY_STORE_UNAVAILABLE") || deadline.isOver) throw failure;
+      }
+      this.#counters.retries += 1;
+      await backoff.pause(deadline.remainingMs);
+      this.#throwIfClosed();
+    }
+  }
+
+  async #usage(): Promise<KeyStoreUsage | undefined> {
+    if (!this.#initialised || this.#closing !== undefined) return undefined;
+    try {
+      return await within(this.#options.operationTimeoutMs, "reading the stats", this.#driver.usage());
+    } catch (error) {
+      this.#observe(asKeyStoreError(error));
+      return undefined;
+    }
+  }
+
+  async #close(): Promise<void> {
+    await this.#connecting;
+    await Promise.all(Array.from(this.#open, (store) => store.close()));
+    await this.#driver.disconnect();
+    this.#status = Object.freeze({ state: "closed" });
+  }
+
+  /** What an operation says of the database: that it is there, or why it failed. */
+  #observe(failure?: KeyStoreError): void {
+    if (this.#closing !== undefined) return;
+    if (failure === undefined) {
+      if (this.#status.state === "unavailable" && this.#initialised) this.#ready();
+      return;
+    }
+    this.#counters.failed(failure);
+    if (failure.code === "ERR_KEY_STORE_UNAVAILABLE" && this.#status.state === "ready") this.#unavailable(failure);
+  }
+
+  #ready(): void {
+    if (this.#status.state === "ready") return;
+    this.#status = Object.freeze({ state: "ready", since: new Date() });
+    if (this.persistence === "durable") this.#logger.info(`${this.name} key store ready: encryption keys persist`);
+  }
+
+  #unavailable({ message: reason, code }: KeyStoreError): void {
+    const before = this.#status;
+    if (before.state === "unavailable" && before.reason === reason) return;
+    const since = before.state === "unavailable" ? before.since : new Date();
+    this.#status = Object.freeze({ state: "unavailable", reason, code, since });
+    // Absence is an everyday thing; a store that is there and cannot be used needs somebody to act.
+    const level = code === "ERR_KEY_STORE_UNAVAILABLE" ? "warn" : "error";
+    this.#logger[level](`${this.name} key store unavailable: ${reason}`);
+  }
+
+  #newHolder(): LeaseHolder {
+    return Object.freeze({ id: randomUUID(), host: hostname(), pid: process.pid, label: this.#options.label });
+  }
+
+  #throwIfClosed(): void {
+    if (this.#closing !== undefined) {
+      throw new KeyStoreError("ERR_KEY_STORE_CLOSED", `the ${this.name} key store is closed`);
+    }
+  }
+}
+
+function held(device: DeviceRef, holder: LeaseHolder, more: string): KeyStoreError {
+  const message = `${holderName(holder)} has ${nameOf(device)} open${more === "" ? "" : `, ${more}`}`;
+  return new KeyStoreError("ERR_KEY_STORE_LEASE_HELD", message, { holder });
+}

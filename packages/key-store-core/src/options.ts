@@ -1,0 +1,51 @@
+import { KeyStoreError } from "./errors.ts";
+import { type Logger, silentLogger } from "./logger.ts";
+
+/** What every key store takes, whatever its adapter. */
+export interface KeyStoreOptions {
+  /** What this program is called where leases are shown. Default: `""`. */
+  readonly label?: string | undefined;
+  /** Where log lines go. Default: nowhere. */
+  readonly logger?: Logger | undefined;
+  /** How long `init()` may take, in milliseconds. Default: 5,000. */
+  readonly connectTimeoutMs?: number | undefined;
+  /** How long a read, or the opening of a device, may be retried, in milliseconds. Default: 10,000. */
+  readonly operationTimeoutMs?: number | undefined;
+  /** How long a commit may be retried before its device store is poisoned, in milliseconds. Default: 30,000. */
+  readonly commitTimeoutMs?: number | undefined;
+  /** The memory for the read cache of all devices together, in bytes; 0 for no cache. Default: 64 MiB. */
+  readonly cacheBytes?: number | undefined;
+}
+
+/** The options with their defaults. */
+export type CompleteOptions = { readonly [K in keyof KeyStoreOptions]-?: NonNullable<KeyStoreOptions[K]> };
+
+/** The longest delay that a timer takes. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** A frozen copy of the options with every default in its place; `ERR_KEY_STORE_CONFIG` for one out of range. */
+export function keyStoreOptions(options: KeyStoreOptions): CompleteOptions {
+  const { label = "", logger = silentLogger } = options;
+  if (typeof label !== "string" || !label.isWellFormed() || label.includes("\0")) config("label", "a string");
+  return Object.freeze({
+    label: label.slice(0, 200),
+    logger,
+    connectTimeoutMs: numberOption("connectTimeoutMs", options.connectTimeoutMs, 5_000, 1, MAX_TIMEOUT_MS),
+    operationTimeoutMs: numberOption("operationTimeoutMs", options.operationTimeoutMs, 10_000, 1, MAX_TIMEOUT_MS),
+    commitTimeoutMs: numberOption("commitTimeoutMs", options.commitTimeoutMs, 30_000, 1, MAX_TIMEOUT_MS),
+    cacheBytes: numberOption("cacheBytes", options.cacheBytes, 64 * 1024 * 1024, 0, Number.MAX_SAFE_INTEGER),
+  });
+}
+
+/** An option that is a number between two bounds, or its default where it is missing. */
+export function numberOption(name: string, value: unknown, fallback: number, least: number, most: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value !== "number" || !(value >= least && value <= most)) {
+    config(name, `a number from ${least} to ${most}`);
+  }
+  return value;
+}
+
+function config(name: string, shape: string): never {
+  throw new KeyStoreError("ERR_KEY_STORE_CONFIG", `the key store option ${name} must be ${shape}`);
+}

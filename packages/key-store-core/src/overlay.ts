@@ -1,0 +1,259 @@
+import { EMPTY, successor, toText } from "./bytes.ts";
+import type { ByteRange, CollectionChanges } from "./driver.ts";
+import {
+  EVERYTHING,
+  fromTextRange,
+  isEmptyRange,
+  RangeSet,
+  type TextRange,
+  toByteRange,
+  toKeyRange,
+  toTextRange,
+} from "./ranges.ts";
+import type { Change, KeyRange, Page, RecordReader, StoredRecord } from "./records.ts";
+import { sortedMap } from "./sorted-map.ts";
+
+/** What an overlay holds of one key: its bytes, and its value or that it is deleted. */
+interface Entry {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array | undefined;
+}
+
+/** What an overlay holds of one collection. */
+class CollectionOverlay {
+  /** Entries win over `removed`; a deleted key inside `removed` has no entry. */
+  readonly entries = sortedMap<Entry>();
+  readonly removed = new RangeSet();
+  dropped = false;
+
+  put(key: Uint8Array, value: Uint8Array): void {
+    this.entries.set(toText(key), { key, value });
+  }
+
+  delete(key: Uint8Array): void {
+    const text = toText(key);
+    if (this.removed.has(text)) this.entries.delete(text);
+    else this.entries.set(text, { key, value: undefined });
+  }
+
+  deleteRange(range: ByteRange): void {
+    const text = toTextRange(range);
+    if (isEmptyRange(text)) return;
+    const inside = this.#keysIn(text);
+    for (const key of inside) this.entries.delete(key);
+    this.removed.add(text);
+  }
+
+  drop(): void {
+    this.entries.clear();
+    this.removed.add(toTextRange(EVERYTHING));
+    this.dropped = true;
+  }
+
+  /** Entries of a range, in order or from the end. */
+  *within(range: TextRange, reverse: boolean): IterableIterator<[string, Entry]> {
+    if (!reverse) {
+      for (const pair of this.entries.entries(range.start)) {
+        if (range.end !== undefined && pair[0] >= range.end) return;
+        yield pair;
+      }
+      return;
+    }
+    // entriesReversed() starts at its bound, which a half-open range leaves out.
+    for (const pair of this.entries.entriesReversed(range.end, undefined, range.end !== undefined)) {
+      if (pair[0] < range.start) return;
+      yield pair;
+    }
+  }
+
+  /** The entries of a range that can matter to a page: up to its `limit`-th record, deleted keys included. */
+  snapshot(range: TextRange, reverse: boolean, limit: number): [string, Entry][] {
+    const entries: [string, Entry][] = [];
+    let records = 0;
+    for (const pair of this.within(range, reverse)) {
+      entries.push(pair);
+      if (pair[1].value !== undefined) records += 1;
+      if (records === limit) break;
+    }
+    return entries;
+  }
+
+  changes(collection: string): CollectionChanges {
+    const puts: StoredRecord[] = [];
+    const deletes: Uint8Array[] = [];
+    const kept = new RangeSet();
+    for (const [text, { key, value }] of this.entries.entries()) {
+      if (value === undefined) deletes.push(key);
+      else {
+        puts.push({ key, value });
+        if (this.removed.has(text)) kept.add({ start: text, end: toText(successor(key)) });
+      }
+    }
+    if (this.dropped && puts.length === 0) return { collection, drop: true, removed: [], deletes: [], puts: [] };
+    const removed: ByteRange[] = [];
+    for (const range of this.removed) for (const rest of kept.gaps(range)) removed.push(fromTextRange(rest));
+    return { collection, drop: false, removed, deletes, puts };
+  }
+
+  #keysIn(range: TextRange): string[] {
+    const keys: string[] = [];
+    for (const [key] of this.within(range, false)) keys.push(key);
+    return keys;
+  }
+}
+
+/**
+ * Changes that are not in the store yet, laid over what is: reads see the
+ * records as they will be. A batch is one, and so is a transaction.
+ *
+ * Changes are taken in order and kept reduced, each key once, so that memory
+ * is bounded by what is written and {@link Overlay.changes} needs no second
+ * pass over the order.
+ */
+export class Overlay implements RecordReader {
+  readonly #base: RecordReader;
+  readonly #collections = new Map<string, CollectionOverlay>();
+
+  constructor(base: RecordReader) {
+    this.#base = base;
+  }
+
+  /** Whether nothing was applied to it. */
+  get isEmpty(): boolean {
+    return this.#collections.size === 0;
+  }
+
+  /** Applies a valid change; it is seen by the next read. */
+  apply(change: Change): void {
+    let overlay = this.#collections.get(change.collection);
+    if (overlay === undefined) {
+      overlay = new CollectionOverlay();
+      this.#collections.set(change.collection, overlay);
+    }
+    if (change.type === "put") overlay.put(change.key, change.value);
+    else if (change.type === "delete") overlay.delete(change.key);
+    else if (change.type === "deleteRange") overlay.deleteRange(toByteRange(change.range));
+    else overlay.drop();
+  }
+
+  /** All changes, each collection once and each key once: what a driver commits. */
+  reduced(): CollectionChanges[] {
+    return Array.from(this.#collections, ([collection, overlay]) => overlay.changes(collection));
+  }
+
+  /** All changes, in an order that has the same effect as the one they came in: what a device store commits. */
+  changes(): Change[] {
+    const changes: Change[] = [];
+    for (const { collection, drop, removed, deletes, puts } of this.reduced()) {
+      if (drop) changes.push({ type: "dropCollection", collection });
+      for (const range of removed) changes.push({ type: "deleteRange", collection, range: toKeyRange(range) });
+      for (const key of deletes) changes.push({ type: "delete", collection, key });
+      for (const { key, value } of puts) changes.push({ type: "put", collection, key, value });
+    }
+    return changes;
+  }
+
+  /**
+   * The value of a key as far as this overlay knows it, without asking the
+   * base: `undefined` where it is deleted, `"unknown"` where the base decides.
+   */
+  peek(collection: string, key: Uint8Array): Uint8Array | undefined | "unknown" {
+    const overlay = this.#collections.get(collection);
+    if (overlay === undefined) return "unknown";
+    const text = toText(key);
+    const entry = overlay.entries.get(text);
+    if (entry !== undefined) return entry.value;
+    return overlay.removed.has(text) ? undefined : "unknown";
+  }
+
+  async getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    if (!this.#collections.has(collection)) return this.#base.getMany(collection, keys);
+    const values: (Uint8Array | undefined)[] = new Array(keys.length);
+    const missing: number[] = [];
+    const ask: Uint8Array[] = [];
+    keys.forEach((key, index) => {
+      const known = this.peek(collection, key);
+      if (known === "unknown") {
+        missing.push(index);
+        ask.push(key);
+      } else values[index] = known;
+    });
+    if (ask.length > 0) {
+      const found = await this.#base.getMany(collection, ask);
+      missing.forEach((index, nth) => {
+        values[index] = found[nth];
+      });
+    }
+    return values;
+  }
+
+  async list(collection: string, range: KeyRange, page: Page): Promise<StoredRecord[]> {
+    const overlay = this.#collections.get(collection);
+    if (overlay === undefined) return this.#base.list(collection, range, page);
+    const reverse = page.reverse ?? false;
+    const within = toTextRange(toByteRange(range));
+    if (isEmptyRange(within)) return [];
+    // Taken before the first wait: what is applied meanwhile is not part of this answer.
+    const mine = overlay.snapshot(within, reverse, page.limit);
+    const gaps = [...overlay.removed.gaps(within, reverse)];
+    const shadowed = new Set(mine.map(([text]) => text));
+    const merged: StoredRecord[] = [];
+    let next = 0;
+
+    /** Takes entries up to `bound`, or all where there is none, into the page; true when it is full. */
+    const takeMine = (bound?: string): boolean => {
+      for (; next < mine.length && merged.length < page.limit; next += 1) {
+        const [text, { key, value }] = mine[next] as [string, Entry];
+        if (bound !== undefined && (reverse ? text < bound : text > bound)) break;
+        if (value !== undefined) merged.push({ key, value: page.keysOnly ? EMPTY : value });
+      }
+      return merged.length >= page.limit;
+    };
+
+    for (const gap of gaps) {
+      let rest: TextRange | undefined = gap;
+      while (rest !== undefined) {
+        const limit = page.limit - merged.length;
+        const found: StoredRecord[] = await this.#base.list(collection, toKeyRange(fromTextRange(rest)), {
+          ...page,
+          limit,
+        });
+        for (const record of found) {
+          const text = toText(record.key);
+          if (takeMine(text)) return merged;
+          if (!shadowed.has(text)) merged.push(record);
+          if (merged.length >= page.limit) return merged;
+        }
+        const last = found.length < limit ? undefined : found.at(-1);
+        if (last === undefined) rest = undefined;
+        else if (reverse) rest = { start: rest.start, end: toText(last.key) };
+        else rest = { start: toText(successor(last.key)), end: rest.end };
+      }
+      // Before the base is asked for records that lie behind them, this overlay's own may fill the page.
+      if (takeMine(reverse ? gap.start : gap.end)) return merged;
+    }
+    takeMine();
+    return merged;
+  }
+
+  async count(collection: string, range: KeyRange = {}): Promise<number> {
+    const overlay = this.#collections.get(collection);
+    if (overlay === undefined) return this.#base.count(collection, range);
+    const within = toTextRange(toByteRange(range));
+    let count = 0;
+    for (const gap of overlay.removed.gaps(within)) {
+      count += await this.#base.count(collection, toKeyRange(fromTextRange(gap)));
+    }
+    const shadowing: Entry[] = [];
+    for (const [text, entry] of overlay.within(within, false)) {
+      if (entry.value !== undefined) count += 1;
+      if (!overlay.removed.has(text)) shadowing.push(entry);
+    }
+    // An entry over a record of the base was counted there, whatever the entry says now.
+    const keys = shadowing.map((entry) => entry.key);
+    for (const value of keys.length === 0 ? [] : await this.#base.getMany(collection, keys)) {
+      if (value !== undefined) count -= 1;
+    }
+    return count;
+  }
+}

@@ -1,0 +1,72 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { KeyStoreError } from "./errors.ts";
+
+/** A point in time after which an operation gives up, on a clock that never goes back. */
+export class Deadline {
+  readonly #at: number;
+  readonly limitMs: number;
+
+  constructor(limitMs: number) {
+    this.limitMs = limitMs;
+    this.#at = performance.now() + limitMs;
+  }
+
+  get remainingMs(): number {
+    return Math.max(0, this.#at - performance.now());
+  }
+
+  get isOver(): boolean {
+    return this.remainingMs === 0;
+  }
+}
+
+/**
+ * Settles as `work` does, or rejects with `ERR_KEY_STORE_UNAVAILABLE` once
+ * `limitMs` milliseconds are over. The work itself goes on: what it comes to
+ * later is nobody's.
+ */
+export async function within<T>(limitMs: number, what: string, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const message = `${what} had no answer within ${Math.round(limitMs)} ms`;
+      reject(new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", message));
+    }, limitMs);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => {});
+  }
+}
+
+/** The pauses between attempts: doubling from 20 ms to `maxMs`, each with up to half of it taken off at random. */
+export class Backoff {
+  readonly #maxMs: number;
+  #nextMs = 20;
+
+  constructor(maxMs = 1_000) {
+    this.#maxMs = maxMs;
+  }
+
+  /** Waits for the next pause, cut to `limitMs`. Rejects with the signal's reason. */
+  async pause(limitMs = Number.POSITIVE_INFINITY, signal?: AbortSignal): Promise<void> {
+    const ms = Math.min(this.#nextMs * (1 - Math.random() / 2), limitMs);
+    this.#nextMs = Math.min(this.#nextMs * 2, this.#maxMs);
+    await delay(ms, undefined, signal === undefined ? {} : { signal }).catch((error) => {
+      throw signal?.reason ?? error;
+    });
+  }
+}
+
+/** Lets one task at a time through, in the order in which they came. */
+export class Mutex {
+  #tail: Promise<unknown> = Promise.resolve();
+
+  run<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(task);
+    this.#tail = result.catch(() => {});
+    return result;
+  }
+}

@@ -1,0 +1,87 @@
+import { KeyStoreError } from "./errors.ts";
+import type { DeviceRef } from "./key-store.ts";
+import {
+  type Change,
+  type KeyRange,
+  MAX_COLLECTION_NAME_BYTES,
+  MAX_KEY_BYTES,
+  MAX_VALUE_BYTES,
+  type Page,
+} from "./records.ts";
+
+const MAX_ID_BYTES = 255;
+
+/** Throws `ERR_KEY_STORE_INVALID_ARGUMENT` with this message. */
+export function invalid(message: string): never {
+  throw new KeyStoreError("ERR_KEY_STORE_INVALID_ARGUMENT", message);
+}
+
+function checkText(what: string, text: unknown, maxBytes: number): asserts text is string {
+  if (typeof text !== "string" || text === "") invalid(`${what} must be a string that is not empty`);
+  if (text.length > maxBytes || Buffer.byteLength(text) > maxBytes) {
+    invalid(`${what} must have at most ${maxBytes} bytes of UTF-8`);
+  }
+  if (text.includes("\0") || !text.isWellFormed()) invalid(`${what} must be well-formed Unicode without U+0000`);
+}
+
+/** A copy of a valid device reference. */
+export function checkDevice(device: DeviceRef): DeviceRef {
+  if (typeof device !== "object" || device === null) invalid("a device is { userId, deviceId }");
+  const { userId, deviceId } = device;
+  checkText("userId", userId, MAX_ID_BYTES);
+  checkText("deviceId", deviceId, MAX_ID_BYTES);
+  return Object.freeze({ userId, deviceId });
+}
+
+export function checkCollection(collection: string): void {
+  checkText("a collection's name", collection, MAX_COLLECTION_NAME_BYTES);
+}
+
+export function checkKey(key: Uint8Array): void {
+  if (!(key instanceof Uint8Array)) invalid("a key is a Uint8Array");
+  if (key.byteLength > MAX_KEY_BYTES) invalid(`a key has at most ${MAX_KEY_BYTES} bytes, not ${key.byteLength}`);
+}
+
+function checkValue(value: Uint8Array): void {
+  if (!(value instanceof Uint8Array)) invalid("a value is a Uint8Array");
+  if (value.byteLength > MAX_VALUE_BYTES) {
+    invalid(`a value has at most ${MAX_VALUE_BYTES} bytes, not ${value.byteLength}`);
+  }
+}
+
+export function checkRange(range: KeyRange): void {
+  if (typeof range !== "object" || range === null) invalid("a range is { gt | gte, lt | lte }");
+  const { gt, gte, lt, lte } = range;
+  if (gt !== undefined && gte !== undefined) invalid("a range has gt or gte, not both");
+  if (lt !== undefined && lte !== undefined) invalid("a range has lt or lte, not both");
+  for (const bound of [gt, gte, lt, lte]) {
+    if (bound !== undefined && !(bound instanceof Uint8Array)) invalid("a range's bound is a Uint8Array");
+  }
+}
+
+export function checkPage(page: Page): void {
+  if (typeof page !== "object" || page === null || !Number.isSafeInteger(page.limit) || page.limit < 1) {
+    invalid("a page's limit is a positive integer");
+  }
+}
+
+export function checkChange(change: Change): void {
+  if (typeof change !== "object" || change === null) invalid("a change is an object");
+  checkCollection(change.collection);
+  switch (change.type) {
+    case "put":
+      checkKey(change.key);
+      checkValue(change.value);
+      return;
+    case "delete":
+      checkKey(change.key);
+      return;
+    case "deleteRange":
+      checkRange(change.range);
+      return;
+    case "dropCollection":
+      return;
+    default:
+      invalid("a change's type is put, delete, deleteRange or dropCollection");
+  }
+}
