@@ -1,1 +1,2 @@
-export {};
+export { MemoryKeyStore, type MemoryKeyStoreOptions } from "./memory-key-store.ts";
+export { MemoryStorage } from "./storage.ts";

@@ -1,0 +1,138 @@
+import {
+  type AcquireRequest,
+  type CollectionUsage,
+  compareBytes,
+  type DeviceRef,
+  type DeviceSummary,
+  type KeyStoreUsage,
+  type LeaseHolder,
+  type LeaseSummary,
+} from "@holdfast/key-store-core";
+import type { MemoryCollection } from "./collection.ts";
+
+/** One device: its row, as a database would have it, and its collections. */
+export interface MemoryDevice {
+  readonly ref: DeviceRef;
+  epoch: bigint;
+  revision: bigint;
+  holder: LeaseHolder | undefined;
+  /** Whose life the lease hangs on: a driver that is connected. */
+  instance: object | undefined;
+  /** A collection is here as long as it has a record. */
+  readonly collections: Map<string, MemoryCollection>;
+}
+
+/** The most leases that `usage()` tells. */
+const MAX_LEASES = 1_000;
+
+/**
+ * The devices of one or more {@link MemoryKeyStore}s of this process: what a
+ * database is to the other adapters. It holds nothing outside the memory of
+ * the process and needs no closing.
+ */
+export class MemoryStorage {
+  readonly #devices = new Map<string, MemoryDevice>();
+  readonly #instances = new Set<object>();
+
+  /** @internal An instance's leases are in force until {@link MemoryStorage.detach}. */
+  attach(instance: object): void {
+    this.#instances.add(instance);
+  }
+
+  /** @internal What the death of a process is to a database: the leases of the instance are over. */
+  detach(instance: object): void {
+    this.#instances.delete(instance);
+  }
+
+  /** @internal */
+  acquire(
+    { device: ref, holder, create, force }: AcquireRequest,
+    instance: object,
+  ): MemoryDevice | LeaseHolder | undefined {
+    let device = this.#devices.get(nameOf(ref));
+    if (device === undefined) {
+      if (!create) return undefined;
+      const collections = new Map();
+      device = { ref: { ...ref }, epoch: 0n, revision: 0n, holder: undefined, instance: undefined, collections };
+      this.#devices.set(nameOf(ref), device);
+    }
+    const inForce = this.#holderOf(device);
+    if (inForce !== undefined && !force) return inForce;
+    device.epoch += 1n;
+    device.holder = { ...holder };
+    device.instance = instance;
+    return device;
+  }
+
+  /** @internal Whether the device is stored: false for one that was deleted, even where another has its name now. */
+  has(device: MemoryDevice): boolean {
+    return this.#devices.get(nameOf(device.ref)) === device;
+  }
+
+  /** @internal */
+  delete(ref: DeviceRef): "deleted" | "absent" | LeaseHolder {
+    const device = this.#devices.get(nameOf(ref));
+    if (device === undefined) return "absent";
+    const holder = this.#holderOf(device);
+    if (holder !== undefined) return holder;
+    this.#devices.delete(nameOf(ref));
+    return "deleted";
+  }
+
+  /** @internal */
+  list(): DeviceSummary[] {
+    const summaries = Array.from(this.#devices.values(), (device): DeviceSummary => {
+      let [records, bytes] = [0, 0];
+      for (const collection of device.collections.values()) {
+        records += collection.size;
+        bytes += collection.bytes;
+      }
+      const { ref, epoch, revision } = device;
+      return { ...ref, epoch, revision, holder: this.#holderOf(device), records, bytes };
+    });
+    return inByteOrder(summaries, ({ userId, deviceId }) => [userId, deviceId]);
+  }
+
+  /** @internal */
+  usage(): KeyStoreUsage {
+    const leases: LeaseSummary[] = [];
+    const totals = new Map<string, { records: number; bytes: number }>();
+    for (const device of this.#devices.values()) {
+      const holder = this.#holderOf(device);
+      if (holder !== undefined && leases.length < MAX_LEASES) leases.push({ ...device.ref, holder });
+      for (const [name, { size, bytes }] of device.collections) {
+        const total = totals.get(name) ?? { records: 0, bytes: 0 };
+        totals.set(name, { records: total.records + size, bytes: total.bytes + bytes });
+      }
+    }
+    const collections = Array.from(totals, ([collection, total]): CollectionUsage => ({ collection, ...total }));
+    return {
+      devices: this.#devices.size,
+      leases: inByteOrder(leases, ({ userId, deviceId }) => [userId, deviceId]),
+      collections: inByteOrder(collections, ({ collection }) => [collection]),
+    };
+  }
+
+  /** Who holds the device by a lease that is in force. */
+  #holderOf({ holder, instance }: MemoryDevice): LeaseHolder | undefined {
+    return instance !== undefined && this.#instances.has(instance) ? holder : undefined;
+  }
+}
+
+/** A map's key for a device: no two devices share one. */
+function nameOf({ userId, deviceId }: DeviceRef): string {
+  return JSON.stringify([userId, deviceId]);
+}
+
+/** Sorts by the UTF-8 bytes of each part, the first that differs deciding. */
+function inByteOrder<T>(items: readonly T[], partsOf: (item: T) => string[]): T[] {
+  const keyed = items.map((item) => ({ item, parts: partsOf(item).map((part) => Buffer.from(part)) }));
+  keyed.sort((a, b) => {
+    for (const [index, part] of a.parts.entries()) {
+      const order = compareBytes(part, b.parts[index] ?? part);
+      if (order !== 0) return order;
+    }
+    return 0;
+  });
+  return keyed.map(({ item }) => item);
+}
