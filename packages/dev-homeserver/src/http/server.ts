@@ -1,0 +1,127 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Device } from "../state/accounts.ts";
+import type { AuthenticatedCall, Call, Middleware, Outcome, Reply } from "./call.ts";
+import { isObject, type JsonObject } from "./json.ts";
+import { MatrixError, Reauthenticate } from "./matrix-error.ts";
+import { type Route, Router } from "./router.ts";
+
+/** What the server asks of the rest. */
+export interface ServerOptions {
+  readonly routes: readonly Route[];
+  /** Whose token this is; `undefined` for one that nobody has. */
+  readonly authenticate: (token: string) => Device | undefined;
+  /** Innermost first; read anew for every call. */
+  readonly middleware: ReadonlySet<Middleware>;
+}
+
+/** HTTP on the loopback address: reads calls, runs them through the middleware, writes replies. */
+export class HttpServer {
+  readonly #options: ServerOptions;
+  readonly #router: Router;
+  readonly #server: Server;
+  readonly #closing = new AbortController();
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.#router = new Router(options.routes);
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+  }
+
+  /** Listens on 127.0.0.1; 0 is any free port. Answers with the address to call. */
+  async listen(port: number): Promise<string> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(port, "127.0.0.1", resolve);
+    });
+    const address = this.#server.address() as AddressInfo;
+    return `http://127.0.0.1:${address.port}`;
+  }
+
+  /** Ends every connection, waiting ones too. Idempotent. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    const signal = AbortSignal.any([gone.signal, this.#closing.signal]);
+    const reply = await this.#answer(request, signal).catch(replyOf);
+    if (reply === "hang up") {
+      request.socket.destroy();
+      return;
+    }
+    if (response.destroyed) return;
+    const bytes = Buffer.from(JSON.stringify(reply.body));
+    response.writeHead(reply.status, { "content-type": "application/json", "content-length": bytes.length });
+    response.end(bytes);
+  }
+
+  async #answer(request: IncomingMessage, signal: AbortSignal): Promise<Outcome> {
+    const text = await readText(request);
+    const url = new URL(request.url ?? "/", "http://localhost");
+    const found = this.#router.find(request.method ?? "GET", url.pathname);
+    if (found.found === "nothing") throw new MatrixError(404, "M_UNRECOGNIZED", "there is no such endpoint");
+    if (found.found === "other methods") throw new MatrixError(405, "M_UNRECOGNIZED", "not with this method");
+    const token = tokenOf(request);
+    const call: Call = {
+      method: found.route.method,
+      route: found.route.pattern,
+      path: url.pathname,
+      parameters: found.parameters,
+      query: url.searchParams,
+      body: parse(text),
+      device: token === undefined ? undefined : this.#options.authenticate(token),
+      signal,
+    };
+    let next = (): Promise<Outcome> => handle(found.route, call, token).catch(replyOf);
+    for (const middleware of this.#options.middleware) {
+      const inner = next;
+      next = () => middleware(call, inner);
+    }
+    return next();
+  }
+}
+
+async function handle(route: Route, call: Call, token: string | undefined): Promise<Reply> {
+  if (route.access === "device") {
+    if (token === undefined) throw new MatrixError(401, "M_MISSING_TOKEN", "an access token is needed");
+    if (call.device === undefined) throw new MatrixError(401, "M_UNKNOWN_TOKEN", "this access token is not known");
+  }
+  // An open route's handler does not look at the device: its type does not have one.
+  return { status: 200, body: await route.handle(call as AuthenticatedCall) };
+}
+
+function replyOf(error: unknown): Reply {
+  if (error instanceof Reauthenticate) return { status: 401, body: error.body };
+  if (error instanceof MatrixError) {
+    return { status: error.status, body: { errcode: error.errcode, error: error.message, ...error.details } };
+  }
+  return { status: 500, body: { errcode: "M_UNKNOWN", error: String(error) } };
+}
+
+function tokenOf(request: IncomingMessage): string | undefined {
+  return /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
+}
+
+async function readText(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function parse(text: string): JsonObject {
+  if (text === "") return {};
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new MatrixError(400, "M_NOT_JSON", "the body is not JSON");
+  }
+  if (!isObject(value)) throw new MatrixError(400, "M_BAD_JSON", "the body must be an object");
+  return value;
+}
