@@ -140,7 +140,8 @@ export class DriverDeviceStore implements DeviceStore {
     }
     batch.open = false;
     try {
-      this.#throwIfPoisoned();
+      // Whoever met the failure inside the batch may have swallowed it: the batch itself tells it.
+      if (this.#failure !== undefined) throw this.#failure;
       if (!batch.overlay.isEmpty) await this.#write(batch.overlay);
     } finally {
       this.#batch = undefined;

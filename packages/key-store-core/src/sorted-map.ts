@@ -1,7 +1,8 @@
 import BTreeModule from "sorted-btree";
 
-// The package is CommonJS: its default export is one step further in when an ES module imports it.
-const BTree = BTreeModule.default;
+// The package is CommonJS: its default export is the class itself or one step further in, as the importing tool has it.
+const imported: unknown = BTreeModule;
+const BTree = (typeof imported === "function" ? imported : BTreeModule.default) as typeof BTreeModule.default;
 
 /** A map from text in the form of `toText` to values, in bytewise order of the keys. */
 export type SortedMap<V> = InstanceType<typeof BTree<string, V>>;

@@ -1,0 +1,64 @@
+import { type DeviceStore, KeyStoreError } from "@holdfast/key-store-core";
+import type { OlmMachine } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { serialise } from "./serialise.ts";
+
+/** A running crypto engine whose state is in a key store. Made by `openOlmMachine`. */
+export interface OlmEngine extends AsyncDisposable {
+  /**
+   * The engine. Its asynchronous methods, and those of what it hands out, run
+   * one at a time; each settles when everything it wrote is one durable commit.
+   * What it returned may then leave the process, and not before. A call whose
+   * commit failed rejects with the store's `KeyStoreError`, whatever the engine
+   * itself made of the failure; the engine is then of no use any more.
+   */
+  readonly machine: OlmMachine;
+
+  /** The device's part of the key store: what is committed to it inside `run` is part of the same commit. */
+  readonly deviceStore: DeviceStore;
+
+  /**
+   * Several calls as one: `work` gets the engine itself, and all that it and
+   * the device store write meanwhile is one durable commit. Inside `work` use
+   * what it is given, not {@link machine}, which would wait for itself.
+   *
+   * @throws the store's `KeyStoreError`, and whatever `work` throws (what was
+   * written until then is committed: the engine believes it written)
+   */
+  run<T>(work: (machine: OlmMachine) => Promise<T>): Promise<T>;
+
+  /** Waits for calls in flight, closes the engine and gives the device's lease back. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** The {@link OlmEngine} over an open device store; `release` takes the engine's databases out of the process. */
+export function olmEngine(machine: OlmMachine, deviceStore: DeviceStore, release: () => Promise<void>): OlmEngine {
+  let closing: Promise<void> | undefined;
+
+  const batch = async <T>(call: () => Promise<T>): Promise<T> => {
+    if (closing !== undefined) throw new KeyStoreError("ERR_KEY_STORE_CLOSED", "the crypto engine is closed");
+    return deviceStore.batch(call);
+  };
+
+  const closeAll = async (): Promise<void> => {
+    try {
+      // Behind every call that was made before; a poisoned store has none left and takes none.
+      await deviceStore.batch(async () => {}).catch(() => {});
+      machine.close();
+    } finally {
+      await release();
+      await deviceStore.close();
+    }
+  };
+
+  const engine: OlmEngine = {
+    machine: serialise(machine, batch, () => void engine.close()),
+    deviceStore,
+    run: (work) => batch(() => work(machine)),
+    close() {
+      closing ??= closeAll();
+      return closing;
+    },
+    [Symbol.asyncDispose]: () => engine.close(),
+  };
+  return engine;
+}

@@ -1,0 +1,81 @@
+import {
+  type DeviceRef,
+  type KeyStoreCandidate,
+  type KeyStoreOptions,
+  type OnUnavailable,
+  type ResolvedKeyStore,
+  resolveKeyStore,
+} from "@holdfast/key-store-core";
+import { MemoryKeyStore } from "@holdfast/key-store-memory";
+import { adapterCandidate } from "./adapters.ts";
+import { type AtRest, atRestFromEnv, misconfiguredPlaintext } from "./config/at-rest.ts";
+import { type PostgresAddress, postgresAddress } from "./config/postgres-address.ts";
+import { choice, type Environment, text } from "./config/variables.ts";
+
+/** Where the SQLite file is when nobody says: in the working directory. */
+const DEFAULT_SQLITE_PATH = "holdfast.sqlite";
+
+export interface KeyStoreFromEnvOptions extends KeyStoreOptions {
+  /** What it means that the store asked for is not there; `KEY_STORE_ON_UNAVAILABLE` comes first. Default: `"fallback"`. */
+  readonly onUnavailable?: OnUnavailable | undefined;
+}
+
+/** A key store that is ready, how its content is encrypted, and whose device it is for where the environment says. */
+export interface KeyStoreFromEnv extends ResolvedKeyStore, AtRest {
+  /** From `MATRIX_USER_ID` and `MATRIX_DEVICE_ID`; `undefined` unless both are set. */
+  readonly device: DeviceRef | undefined;
+}
+
+/**
+ * The key store that environment variables ask for, ready to use: PostgreSQL
+ * where an address is configured, else SQLite, else memory. What is spread into
+ * `openOlmMachine` opens the device on it.
+ *
+ * | variable | meaning |
+ * |---|---|
+ * | `USE_POSTGRES_STORE` | `true`: PostgreSQL first; `false`: SQLite; unset: PostgreSQL if an address is configured |
+ * | `POSTGRESQL_ADDON_URI`, or `_HOST` `_PORT` `_DB` `_USER` `_PASSWORD` | the address; then `DATABASE_URL`; then `PGHOST` `PGPORT` `PGDATABASE` `PGUSER` `PGPASSWORD` `PGSSLMODE` |
+ * | `KEY_STORE_SQLITE_PATH` | the SQLite file; default `holdfast.sqlite` |
+ * | `KEY_STORE_ON_UNAVAILABLE` | `fallback` (default), `wait`, `fail` |
+ * | `KEY_STORE_KEY`, `KEY_STORE_PASSPHRASE`, each also as `…_FILE` | encrypts the state at rest |
+ * | `KEY_STORE_PLAINTEXT` | `allow`: PostgreSQL without either |
+ * | `MATRIX_USER_ID`, `MATRIX_DEVICE_ID` | the device |
+ *
+ * @throws `ERR_KEY_STORE_CONFIG` for a malformed or missing value, before anything is tried;
+ * `ERR_KEY_STORE_UNAVAILABLE` with `fail`, where the store asked for is not there
+ */
+export async function keyStoreFromEnv(
+  env: Environment = process.env,
+  options: KeyStoreFromEnvOptions = {},
+): Promise<KeyStoreFromEnv> {
+  const { onUnavailable = "fallback", ...storeOptions } = options;
+  const address = postgresAddress(env);
+  const atRest = atRestFromEnv(env);
+  const policy = choice(env, "KEY_STORE_ON_UNAVAILABLE", ["fallback", "wait", "fail"]) ?? onUnavailable;
+  const path = text(env, "KEY_STORE_SQLITE_PATH") ?? DEFAULT_SQLITE_PATH;
+  const userId = text(env, "MATRIX_USER_ID");
+  const deviceId = text(env, "MATRIX_DEVICE_ID");
+  if (address !== undefined && atRest.key === undefined && atRest.passphrase === undefined && !atRest.plaintext) {
+    misconfiguredPlaintext("PostgreSQL");
+  }
+  const candidates: KeyStoreCandidate[] = [
+    ...(address === undefined ? [] : [postgresCandidate(address, storeOptions)]),
+    adapterCandidate<typeof import("@holdfast/key-store-sqlite")>(
+      "SQLite",
+      "@holdfast/key-store-sqlite",
+      ({ SqliteKeyStore }) => new SqliteKeyStore({ ...storeOptions, path }),
+    ),
+    new MemoryKeyStore(storeOptions),
+  ];
+  const resolved = await resolveKeyStore(candidates, { onUnavailable: policy, logger: storeOptions.logger });
+  const device = userId === undefined || deviceId === undefined ? undefined : { userId, deviceId };
+  return { ...resolved, ...atRest, device };
+}
+
+function postgresCandidate(address: PostgresAddress, options: KeyStoreOptions): KeyStoreCandidate {
+  return adapterCandidate<typeof import("@holdfast/key-store-postgres")>(
+    "PostgreSQL",
+    "@holdfast/key-store-postgres",
+    ({ PostgresKeyStore }) => new PostgresKeyStore({ ...options, ...address }),
+  );
+}
