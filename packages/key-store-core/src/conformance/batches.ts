@@ -1,0 +1,281 @@
+import assert from "node:assert/strict";
+import type { DeviceStore } from "../key-store.ts";
+import { text, toHex } from "./bytes.ts";
+import { assertPoisoned, hexes, keysOf, rejection, rejectsWith } from "./expect.ts";
+import { cut, cutAfter, cutBefore } from "./faulty-driver.ts";
+import { DEVICE, type Define, del, open, put, SESSIONS } from "./scene.ts";
+
+async function value(device: DeviceStore, key: string): Promise<string | undefined> {
+  return toHex(await device.get(SESSIONS, text(key)));
+}
+
+export function batchTests(define: Define): void {
+  define("a batch is one revision, and answers as its work does", async (scene) => {
+    const device = await scene.device();
+    const answer = await device.batch(async () => {
+      for (let at = 0; at < 5; at++) await device.commit([put(`key ${at}`, `${at}`)]);
+      assert.equal(device.revision, 0n, "nothing is durable yet");
+      return "done";
+    });
+    assert.equal(answer, "done");
+    assert.equal(device.revision, 1n);
+    await device.close();
+    const again = await scene.device();
+    assert.equal(again.revision, 1n);
+    assert.equal(await again.count(SESSIONS), 5);
+  });
+
+  define("reads, lists and counts inside a batch see what was committed in it", async (scene) => {
+    const device = await scene.device();
+    await device.commit([put("a", "1"), put("b", "1"), put("c", "1"), put("d", "1")]);
+    await device.batch(async () => {
+      await device.commit([put("b", "2"), del("c"), put("bb", "2")]);
+      assert.deepEqual(hexes(await device.getMany(SESSIONS, ["a", "b", "bb", "c", "x"].map(text))), [
+        "31",
+        "32",
+        "32",
+        undefined,
+        undefined,
+      ]);
+      assert.deepEqual(keysOf(await device.list(SESSIONS, {}, { limit: 9 })), ["61", "62", "6262", "64"]);
+      assert.deepEqual(keysOf(await device.list(SESSIONS, {}, { limit: 2 })), ["61", "62"]);
+      const down = await device.list(SESSIONS, { lt: text("d") }, { limit: 2, reverse: true });
+      assert.deepEqual(keysOf(down), ["6262", "62"]);
+      assert.equal(await device.count(SESSIONS), 4);
+      assert.equal(await device.count(SESSIONS, { gt: text("b"), lte: text("c") }), 1);
+      await device.commit([{ type: "deleteRange", collection: SESSIONS, range: { gte: text("b") } }, put("c", "3")]);
+      assert.deepEqual(keysOf(await device.list(SESSIONS, {}, { limit: 9 })), ["61", "63"]);
+      assert.equal(await device.count(SESSIONS), 2);
+      await device.commit([{ type: "dropCollection", collection: SESSIONS }]);
+      assert.equal(await device.count(SESSIONS), 0);
+      assert.equal(await value(device, "a"), undefined);
+      await device.commit([put("e", "4")]);
+    });
+    assert.deepEqual(keysOf(await device.list(SESSIONS, {}, { limit: 9 })), ["65"]);
+    assert.equal(device.revision, 2n);
+  });
+
+  define("nothing of a batch is in the database before it ends", async (scene) => {
+    const device = await scene.device();
+    const other = await scene.store();
+    await device.batch(async () => {
+      await device.commit([put("a", "1")]);
+      const [summary] = await other.listDevices();
+      assert.equal(summary?.revision, 0n);
+      assert.equal(summary?.records, 0);
+    });
+    const [summary] = await other.listDevices();
+    assert.equal(summary?.revision, 1n);
+    assert.equal(summary?.records, 1);
+  });
+
+  define("a batch that commits nothing moves nothing", async (scene) => {
+    const device = await scene.device();
+    assert.equal(await device.batch(async () => 7), 7);
+    await device.batch(async () => device.commit([]));
+    await device.batch(async () => void (await device.get(SESSIONS, text("a"))));
+    const reason = new Error("nothing written");
+    assert.equal(await rejection(() => device.batch(() => Promise.reject(reason))), reason);
+    assert.equal(device.revision, 0n);
+    await device.close();
+    assert.equal((await scene.device()).revision, 0n);
+  });
+
+  define("work that rejects still commits what it wrote, and its reason is passed on", async (scene) => {
+    const device = await scene.device();
+    const reason = new Error("the engine gave up");
+    const caught = await rejection(() =>
+      device.batch(async () => {
+        await device.commit([put("a", "1")]);
+        await device.commit([put("b", "2")]);
+        throw reason;
+      }),
+    );
+    assert.equal(caught, reason);
+    assert.equal(device.revision, 1n);
+    assert.equal(device.failed.aborted, false);
+    await device.close();
+    const again = await scene.device();
+    assert.equal(await value(again, "a"), "31");
+    assert.equal(await value(again, "b"), "32");
+  });
+
+  define("work that throws before it returns a promise rejects the batch", async (scene) => {
+    const device = await scene.device();
+    const reason = new Error("thrown, not rejected");
+    const caught = await rejection(() =>
+      device.batch(() => {
+        throw reason;
+      }),
+    );
+    assert.equal(caught, reason);
+    await device.commit([put("a", "1")]);
+    assert.equal(device.revision, 1n);
+  });
+
+  define("a store failure discards the whole batch and poisons", async (scene) => {
+    const { driver, device } = await scene.faultyDevice({ commitTimeoutMs: 100 });
+    await device.commit([put("a", "1")]);
+    driver.always("commit", cutBefore);
+    driver.always("settle", cutBefore);
+    const error = await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () =>
+      device.batch(async () => {
+        await device.commit([put("a", "2")]);
+        await device.commit([put("b", "2")]);
+        return "the work itself resolves";
+      }),
+    );
+    await assertPoisoned(device, error);
+    driver.heal();
+    await assertPoisoned(device, error);
+    await device.close();
+    const again = await scene.device();
+    assert.equal(again.revision, 1n);
+    assert.equal(await value(again, "a"), "31");
+    assert.equal(await value(again, "b"), undefined);
+  });
+
+  define("where work and store both fail, the store's failure is told", async (scene) => {
+    const { driver, device } = await scene.faultyDevice({ commitTimeoutMs: 100 });
+    driver.always("commit", cutBefore);
+    driver.always("settle", cutBefore);
+    const error = await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () =>
+      device.batch(async () => {
+        await device.commit([put("a", "1")]);
+        throw new Error("the work failed too");
+      }),
+    );
+    await assertPoisoned(device, error);
+  });
+
+  define("a read that fails inside a batch discards the batch, though its work swallowed the error", async (scene) => {
+    const { driver, device } = await scene.faultyDevice({ operationTimeoutMs: 60 });
+    let failure: unknown;
+    const error = await rejection(() =>
+      device.batch(async () => {
+        await device.commit([put("a", "1")]);
+        driver.always("getMany", cutBefore);
+        failure = await rejection(() => device.get(SESSIONS, text("b")));
+        driver.heal();
+        return "as if nothing had happened";
+      }),
+    );
+    assert.ok(error instanceof Error && (error === failure || error.cause === failure), "the batch rejects for it");
+    await assertPoisoned(device, failure);
+    await device.close();
+    const again = await scene.device();
+    assert.equal(again.revision, 0n);
+    assert.equal(await again.count(SESSIONS), 0);
+  });
+
+  define("a batch whose answer is lost is durable exactly once", async (scene) => {
+    const { driver, device } = await scene.faultyDevice();
+    driver.next("commit", cutAfter);
+    await device.batch(async () => {
+      await device.commit([put("a", "1")]);
+      await device.commit([put("b", "2")]);
+    });
+    assert.equal(device.revision, 1n);
+    assert.equal(driver.calls("commit"), 1);
+    assert.equal(await value(device, "b"), "32");
+  });
+
+  define("a batch inside a batch is refused, and the outer one goes on", async (scene) => {
+    const device = await scene.device();
+    await device.batch(async () => {
+      await device.commit([put("a", "1")]);
+      await rejectsWith("ERR_KEY_STORE_INVALID_ARGUMENT", () => device.batch(async () => "inner"));
+      await Promise.resolve();
+      await rejectsWith("ERR_KEY_STORE_INVALID_ARGUMENT", () => device.batch(async () => "inner"));
+      await device.commit([put("b", "2")]);
+    });
+    assert.equal(device.revision, 1n);
+    assert.equal(await device.count(SESSIONS), 2);
+    await device.batch(() => device.commit([put("c", "3")]));
+    assert.equal(device.revision, 2n);
+  });
+
+  define("batches begun at once run one after another, in their order", async (scene) => {
+    const device = await scene.device();
+    const events: string[] = [];
+    const batch = (name: string) =>
+      device.batch(async () => {
+        events.push(`${name} begins at ${device.revision}`);
+        await device.commit([put(name, name)]);
+        await device.get(SESSIONS, text("anything"));
+        events.push(`${name} ends`);
+      });
+    await Promise.all([batch("a"), batch("b"), batch("c")]);
+    assert.deepEqual(events, ["a begins at 0", "a ends", "b begins at 1", "b ends", "c begins at 2", "c ends"]);
+    assert.equal(device.revision, 3n);
+  });
+
+  define("a batch that fails by its work lets the next one run", async (scene) => {
+    const device = await scene.device();
+    const failing = device.batch(async () => {
+      throw new Error("first");
+    });
+    const next = device.batch(async () => device.commit([put("a", "1")]));
+    await assert.rejects(failing, { message: "first" });
+    await next;
+    assert.equal(device.revision, 1n);
+  });
+
+  define("commits made by others during a batch join it", async (scene) => {
+    const device = await scene.device();
+    const begun = Promise.withResolvers<void>();
+    const finish = Promise.withResolvers<void>();
+    const batch = device.batch(async () => {
+      begun.resolve();
+      await device.commit([put("a", "inside")]);
+      await finish.promise;
+    });
+    await begun.promise;
+    await device.commit([put("b", "outside")]);
+    assert.equal(device.revision, 0n, "it resolves as soon as the batch has it");
+    assert.equal(await value(device, "b"), toHex(text("outside")), "others see it");
+    finish.resolve();
+    await batch;
+    assert.equal(device.revision, 1n);
+    await device.close();
+    const again = await scene.device();
+    assert.equal(again.revision, 1n);
+    assert.equal(await again.count(SESSIONS), 2);
+  });
+
+  define("a commit after a batch is a commit of its own", async (scene) => {
+    const { driver, device } = await scene.faultyDevice();
+    await device.batch(() => device.commit([put("a", "1")]));
+    await device.commit([put("b", "2")]);
+    assert.equal(device.revision, 2n);
+    assert.equal(driver.calls("commit"), 2);
+  });
+
+  define("a batch on a device that was taken over keeps nothing", async (scene) => {
+    const device = await scene.device();
+    const rival = await scene.store();
+    const error = await rejectsWith("ERR_KEY_STORE_FENCED", () =>
+      device.batch(async () => {
+        await device.commit([put("a", "1")]);
+        await open(rival, DEVICE, { lease: "take-over" });
+        await device.commit([put("b", "2")]);
+      }),
+    );
+    await assertPoisoned(device, error);
+    const [summary] = await rival.listDevices();
+    assert.equal(summary?.revision, 0n);
+    assert.equal(summary?.records, 0);
+  });
+
+  define("an engine error in a batch's commit is passed on with its code", async (scene) => {
+    const { driver, device } = await scene.faultyDevice();
+    const broken = cut();
+    driver.next("commit", async () => {
+      throw Object.assign(broken, { code: "ERR_KEY_STORE_DISK_FULL" });
+    });
+    const error = await rejection(() => device.batch(() => device.commit([put("a", "1")])));
+    assert.equal(error, broken);
+    assert.equal(driver.calls("commit"), 1, "it is not tried again");
+    await assertPoisoned(device, error);
+  });
+}
