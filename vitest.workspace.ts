@@ -2,8 +2,14 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    projects: ["packages/*"],
-    // Two cores: more workers only make the timeouts of a real database meaningless.
+    projects: [
+      "packages/*",
+      "demo",
+      { test: { name: "workspace", include: ["test/**/*.test.ts"] } },
+    ],
+    // Two cores: more workers would only make the time limits of a real database meaningless.
     maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
   },
 });
