@@ -1,0 +1,151 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { atRestFromEnv } from "../src/config/at-rest.ts";
+import { postgresAddress } from "../src/config/postgres-address.ts";
+import { choice, flag, port, secret } from "../src/config/variables.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "holdfast-config-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function file(name: string, content: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+const misconfigured = (message: string | RegExp) =>
+  expect.objectContaining({ code: "ERR_KEY_STORE_CONFIG", message: expect.stringMatching(message) });
+
+describe("the address of PostgreSQL", () => {
+  it("is nowhere when nobody names one", () => {
+    expect(postgresAddress({})).toBeUndefined();
+  });
+
+  it("is the add-on's connection string before all others", () => {
+    const env = {
+      POSTGRESQL_ADDON_URI: "postgres://a/one",
+      POSTGRESQL_ADDON_HOST: "b",
+      DATABASE_URL: "postgres://c/three",
+      PGHOST: "d",
+    };
+    expect(postgresAddress(env)).toEqual({ connectionString: "postgres://a/one" });
+  });
+
+  it("is made of the add-on's parts, those that are set", () => {
+    expect(
+      postgresAddress({
+        POSTGRESQL_ADDON_HOST: "db.example",
+        POSTGRESQL_ADDON_PORT: "5433",
+        POSTGRESQL_ADDON_DB: "keys",
+        POSTGRESQL_ADDON_USER: "bot",
+        POSTGRESQL_ADDON_PASSWORD: "s3cret/?#",
+        DATABASE_URL: "postgres://other/db",
+      }),
+    ).toEqual({ host: "db.example", port: 5433, database: "keys", user: "bot", password: "s3cret/?#" });
+    expect(postgresAddress({ POSTGRESQL_ADDON_HOST: "db.example" })).toEqual({ host: "db.example" });
+  });
+
+  it("is DATABASE_URL before libpq's variables, unless that names another engine", () => {
+    const libpq = { PGHOST: "/run/postgresql", PGDATABASE: "keys", PGSSLMODE: "require" };
+    expect(postgresAddress({ DATABASE_URL: "postgresql://c/db", ...libpq })).toEqual({
+      connectionString: "postgresql://c/db",
+    });
+    expect(postgresAddress({ DATABASE_URL: "mysql://c/db", ...libpq })).toEqual({
+      host: "/run/postgresql",
+      database: "keys",
+      sslmode: "require",
+    });
+  });
+
+  it("is not looked for when USE_POSTGRES_STORE is false", () => {
+    expect(postgresAddress({ USE_POSTGRES_STORE: "false", DATABASE_URL: "postgres://c/db" })).toBeUndefined();
+  });
+
+  it("must be there when USE_POSTGRES_STORE is true", () => {
+    expect(() => postgresAddress({ USE_POSTGRES_STORE: "true" })).toThrow(misconfigured(/no address is configured/));
+  });
+
+  it("is refused where it is malformed, without being repeated", () => {
+    const env = { POSTGRESQL_ADDON_URI: "http://user:hunter2@a/one" };
+    expect(() => postgresAddress(env)).toThrow(misconfigured(/POSTGRESQL_ADDON_URI/));
+    expect(() => postgresAddress(env)).not.toThrow(/hunter2/);
+    expect(() => postgresAddress({ PGHOST: "a", PGPORT: "65536" })).toThrow(
+      misconfigured("PGPORT must be a port number"),
+    );
+  });
+});
+
+describe("the key for the state at rest", () => {
+  const key = Buffer.alloc(32, 7);
+
+  it("is 32 bytes in base64, of either alphabet, padded or not", () => {
+    const bytes = new Uint8Array(key);
+    expect(atRestFromEnv({ KEY_STORE_KEY: key.toString("base64") })).toEqual({ key: bytes });
+    expect(atRestFromEnv({ KEY_STORE_KEY: key.toString("base64url") })).toEqual({ key: bytes });
+  });
+
+  it.each([
+    ["too short", Buffer.alloc(31).toString("base64")],
+    ["too long", Buffer.alloc(33).toString("base64")],
+    ["not base64 in one place", `${key.toString("base64").slice(0, 20)}!${key.toString("base64").slice(20)}`],
+    ["in hexadecimal", key.toString("hex")],
+  ])("is refused when it is %s, without being repeated", (_, encoded) => {
+    expect(() => atRestFromEnv({ KEY_STORE_KEY: encoded })).toThrow(misconfigured(/32 bytes in base64/));
+    expect(() => atRestFromEnv({ KEY_STORE_KEY: encoded })).not.toThrow(encoded);
+  });
+
+  it("may be a passphrase, and either may be in a file", () => {
+    expect(atRestFromEnv({ KEY_STORE_PASSPHRASE: "correct horse" })).toEqual({ passphrase: "correct horse" });
+    expect(atRestFromEnv({ KEY_STORE_PASSPHRASE_FILE: file("passphrase", "correct horse \n") })).toEqual({
+      passphrase: "correct horse ",
+    });
+    expect(atRestFromEnv({ KEY_STORE_KEY_FILE: file("key", `${key.toString("base64")}\r\n`) })).toEqual({
+      key: new Uint8Array(key),
+    });
+  });
+
+  it("is one or the other, and once", () => {
+    expect(() => atRestFromEnv({ KEY_STORE_KEY: key.toString("base64"), KEY_STORE_PASSPHRASE: "x" })).toThrow(
+      misconfigured(/both set/),
+    );
+    expect(() => atRestFromEnv({ KEY_STORE_KEY: "x", KEY_STORE_KEY_FILE: file("twice", "x") })).toThrow(
+      misconfigured(/both set/),
+    );
+  });
+
+  it("is not silently missing when its file is", () => {
+    expect(() => atRestFromEnv({ KEY_STORE_KEY_FILE: join(folder, "nowhere") })).toThrow(
+      misconfigured(/cannot be read/),
+    );
+    expect(() => atRestFromEnv({ KEY_STORE_KEY_FILE: file("empty", "\n") })).toThrow(misconfigured(/is empty/));
+  });
+
+  it("may be left out by name only", () => {
+    expect(atRestFromEnv({})).toEqual({});
+    expect(atRestFromEnv({ KEY_STORE_PLAINTEXT: "allow" })).toEqual({ plaintext: "allow" });
+    expect(() => atRestFromEnv({ KEY_STORE_PLAINTEXT: "yes" })).toThrow(
+      misconfigured("KEY_STORE_PLAINTEXT must be allow"),
+    );
+  });
+});
+
+describe("a variable", () => {
+  it("is missing when it is empty", () => {
+    expect([flag({ A: "" }, "A"), choice({ A: "" }, "A", ["b"]), port({ A: "" }, "A"), secret({ A: "" }, "A")]).toEqual(
+      Array(4).fill(undefined),
+    );
+  });
+
+  it("is a flag as true, false, 1 or 0, and nothing else", () => {
+    expect(["true", "TRUE", "1", "false", "0"].map((value) => flag({ A: value }, "A"))).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+    ]);
+    expect(() => flag({ A: "yes" }, "A")).toThrow(misconfigured("A must be true or false"));
+  });
+});
