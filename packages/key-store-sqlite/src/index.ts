@@ -1,1 +1,2 @@
-export {};
+export type { SqliteDatabase, SqliteDurability, SqliteKeyStoreOptions } from "./options.ts";
+export { SqliteKeyStore } from "./sqlite-key-store.ts";

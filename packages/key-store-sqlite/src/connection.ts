@@ -1,0 +1,147 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type EngineInfo, KeyStoreError } from "@holdfast/key-store-core";
+import Database from "better-sqlite3";
+import { whileBusy } from "./busy.ts";
+import { ensureFile, FileIdentity, sizeOf } from "./file.ts";
+import type { SqliteConfig } from "./options.ts";
+import { isEmptyDatabase, isUpToDate, migrate, SCHEMA_VERSION } from "./schema.ts";
+import { Statements } from "./statements.ts";
+import { WriteAheadLog } from "./wal.ts";
+
+/** How long SQLite itself waits for a lock, blocking the process; a longer wait is made of many of them. */
+const BLOCKING_WAIT_MS = 4;
+
+/** How often a log is found missing before it counts as lost: another process may just be opening the file. */
+const LOOKS_FOR_WAL = 3;
+
+/** An open database that is checked, migrated and in WAL mode, and the SQL that runs on it. */
+export class Connection {
+  readonly statements: Statements;
+  readonly engine: EngineInfo;
+  readonly #db: Database.Database;
+  readonly #wal: WriteAheadLog;
+  readonly #config: SqliteConfig;
+  /** `undefined` for an injected database, whose file is its owner's affair. */
+  readonly #identity: FileIdentity | undefined;
+  /** What an injected database had before. */
+  readonly #autocheckpoint: unknown;
+
+  private constructor(db: Database.Database, wal: WriteAheadLog, config: SqliteConfig) {
+    this.#db = db;
+    this.#wal = wal;
+    this.#config = config;
+    this.#identity = config.injected === undefined ? new FileIdentity(config.path) : undefined;
+    this.#autocheckpoint = db.pragma("wal_autocheckpoint", { simple: true });
+    wal.configure();
+    db.pragma(`synchronous = ${config.durability}`);
+    // What is deleted is overwritten, where that takes no write of its own.
+    db.pragma("secure_delete = fast");
+    if (process.platform === "darwin") db.pragma("fullfsync = 1");
+    this.statements = new Statements(db);
+    const version = this.statements.version.get() as string;
+    this.engine = Object.freeze({ version, schemaVersion: SCHEMA_VERSION });
+  }
+
+  /**
+   * Opens the database, and makes it where there is none; waits for locks as
+   * long as `busyTimeoutMs`. Rejects with a `KeyStoreError`, and the file as it
+   * was, where it is not a key store that can be used.
+   */
+  static open(config: SqliteConfig, signal: AbortSignal): Promise<Connection> {
+    const { injected } = config;
+    const open = injected === undefined ? () => openFile(config) : () => Connection.prepareInjected(injected, config);
+    return whileBusy(config, open, signal);
+  }
+
+  /** Checks and prepares a database that was just opened; `undefined` where its log seems to be missing. */
+  static async prepare(db: Database.Database, config: SqliteConfig, hadWal: boolean): Promise<Connection | undefined> {
+    const { path } = config;
+    const upToDate = isUpToDate(db, path);
+    const wal = new WriteAheadLog(db);
+    if (!hadWal && !wal.isComplete && !config.acceptMissingWal) return undefined;
+    if (!upToDate) await migrate(db, path);
+    if (db.pragma("journal_mode = wal", { simple: true }) !== "wal") {
+      const message = `${path}: the file system does not let processes share memory, which SQLite's write-ahead log needs: choose a path on a local disk`;
+      throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", message);
+    }
+    const connection = new Connection(db, wal, config);
+    wal.checkpoint();
+    return connection;
+  }
+
+  static async prepareInjected(db: Database.Database, config: SqliteConfig): Promise<Connection> {
+    if (isEmptyDatabase(db)) await migrate(db, config.path);
+    // Its owner may have used it, and so made a log: without one, or with an empty one, there has been no commit since.
+    const { log } = db.prepare("pragma wal_checkpoint(noop)").get() as { log: number };
+    const connection = await Connection.prepare(db, config, log > 0);
+    if (connection === undefined) throw missingWal(config.path);
+    return connection;
+  }
+
+  /** Whether the database still answers, and from the file that stands at its path. */
+  check(): void {
+    this.#identity?.check();
+    this.statements.collectionTotals.get();
+  }
+
+  /** Runs `work`, which is synchronous, in a transaction that holds the write lock. Throws what SQLite throws. */
+  write<T>(work: () => T): T {
+    this.#identity?.check();
+    const { begin, commit, rollback } = this.statements;
+    begin.run();
+    let result: T;
+    try {
+      result = work();
+      this.#wal.restoreMark();
+      commit.run();
+    } catch (error) {
+      // Some failures have rolled it back already.
+      if (this.#db.inTransaction) rollback.run();
+      throw error;
+    }
+    this.#checkpointIfDue();
+    return result;
+  }
+
+  /** Closes the database, or leaves an injected one as its owner had it. Does not throw. */
+  close(): void {
+    try {
+      this.#wal.restoreMark();
+    } catch {
+      // The next one who opens the file finds its log and sets it.
+    }
+    if (this.#config.injected === undefined) this.#db.close();
+    else if (this.#db.open) this.#db.pragma(`wal_autocheckpoint = ${this.#autocheckpoint}`);
+  }
+
+  #checkpointIfDue(): void {
+    try {
+      this.#wal.checkpointIfDue();
+    } catch {
+      // The commit before it is durable all the same, and the log only longer: the next commit tries again.
+    }
+  }
+}
+
+async function openFile(config: SqliteConfig): Promise<Connection> {
+  const { path } = config;
+  await ensureFile(path);
+  for (let look = 1; look <= LOOKS_FOR_WAL; look += 1) {
+    const hadWal = (sizeOf(`${path}-wal`) ?? 0) > 0;
+    const db = new Database(path, { fileMustExist: true, timeout: BLOCKING_WAIT_MS });
+    let connection: Connection | undefined;
+    try {
+      connection = await Connection.prepare(db, config, hadWal);
+      if (connection !== undefined) return connection;
+    } finally {
+      if (connection === undefined) db.close();
+    }
+    await delay(25);
+  }
+  throw missingWal(path);
+}
+
+function missingWal(path: string): KeyStoreError {
+  const message = `${path}: its write-ahead log (${path}-wal) is missing after an unclean end, and the last commits with it: put the log back beside the file; the devices in the file alone must not be used again (acceptMissingWal opens it all the same)`;
+  return new KeyStoreError("ERR_KEY_STORE_ROLLBACK", message);
+}

@@ -1,0 +1,80 @@
+import type Database from "better-sqlite3";
+
+/** A checkpoint is due when the log has this many pages: 4 MiB of them. */
+const CHECKPOINT_PAGES = 1_000;
+
+/** What the log file is cut to when it is begun anew after a large commit. */
+const SIZE_LIMIT_BYTES = 16 * 1024 * 1024;
+
+/**
+ * The write-ahead log of one connection, and the mark that tells its loss.
+ *
+ * SQLite takes a database without its `-wal` file for a complete one. If
+ * somebody loses or leaves behind that file after an unclean end, commits that
+ * were acknowledged would be gone without a word. So `store.wal_complete` is
+ * arranged such that the database as SQLite reads it, with its log, always
+ * says 1, while the main file alone says 0: at every checkpoint the mark goes
+ * to 0, the log into the main file, and the mark back to 1 in a new log.
+ * Whoever reads 0 although no log was there reads a main file without its log.
+ *
+ * The last connection to close, be it ours, the `sqlite3` shell's or that of a
+ * process that just exits, moves the whole log into the main file, and the 1
+ * with it. SQLite's automatic checkpoints would move the 1 and then go on with
+ * the log: they are off, and this class makes them.
+ */
+export class WriteAheadLog {
+  readonly #db: Database.Database;
+  readonly #pages: Database.Statement<[]>;
+  readonly #mark: Database.Statement<[mark: number, unless: number]>;
+  readonly #isComplete: Database.Statement<[]>;
+
+  constructor(db: Database.Database) {
+    this.#db = db;
+    this.#pages = db.prepare("pragma wal_checkpoint(noop)");
+    this.#mark = db.prepare("update store set wal_complete = ? where wal_complete <> ?");
+    this.#isComplete = db.prepare("select wal_complete from store").pluck();
+  }
+
+  /** Takes the checkpoints over from SQLite. The connection must be in WAL mode. */
+  configure(): void {
+    this.#db.pragma("wal_autocheckpoint = 0");
+    this.#db.pragma(`journal_size_limit = ${SIZE_LIMIT_BYTES}`);
+  }
+
+  /** False where the main file is without its log; and, for a moment, while another process makes a checkpoint. */
+  get isComplete(): boolean {
+    return this.#isComplete.get() === 1;
+  }
+
+  /** The pages in the log. Not to be called in a transaction. */
+  get pages(): number {
+    const { log } = this.#pages.get() as { log: number };
+    return Math.max(0, log);
+  }
+
+  /**
+   * What belongs into every transaction that commits something: sets the mark
+   * that a process which died within its checkpoint could not set any more.
+   */
+  restoreMark(): void {
+    this.#mark.run(1, 1);
+  }
+
+  /** Makes a checkpoint when one is due. */
+  checkpointIfDue(): void {
+    if (this.pages >= CHECKPOINT_PAGES) this.checkpoint();
+  }
+
+  /**
+   * Moves the log into the main file as far as readers allow, and leaves the
+   * main file saying that there is more in the log.
+   */
+  checkpoint(): void {
+    this.#mark.run(0, 0);
+    try {
+      this.#db.pragma("wal_checkpoint(passive)");
+    } finally {
+      this.#mark.run(1, 1);
+    }
+  }
+}
