@@ -6,6 +6,11 @@ export interface Identity {
   readonly ed25519: string;
 }
 
+/** Whether both are there, and the same. */
+export function sameIdentity(one: Identity | undefined, other: Identity | undefined): boolean {
+  return one !== undefined && one.ed25519 === other?.ed25519 && one.curve25519 === other.curve25519;
+}
+
 /** Whoever holds a crypto engine. */
 export interface Engine {
   /**
