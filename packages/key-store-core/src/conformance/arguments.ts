@@ -92,7 +92,7 @@ export function argumentTests(define: Define): void {
         await assertRefused(device, what, () => device.getMany(collection, [key]));
         await assertRefused(device, what, () => device.list(collection, {}, { limit: 1 }));
         await assertRefused(device, what, () => device.count(collection));
-        await assertRefused(device, what, () => device.commit([put("b", "2", collection)]));
+        await assertRefused(device, what, () => device.commit([{ type: "dropCollection", collection }]));
       }
       await assertRefused(device, "a long key", () => device.get(SESSIONS, LONG_KEY));
       await assertRefused(device, "a long key among others", () => device.getMany(SESSIONS, [key, LONG_KEY]));

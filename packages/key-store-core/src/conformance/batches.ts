@@ -1,12 +1,22 @@
 import assert from "node:assert/strict";
 import type { DeviceStore } from "../key-store.ts";
-import { text, toHex } from "./bytes.ts";
+import type { Change } from "../records.ts";
+import { numbered, text, toHex } from "./bytes.ts";
 import { assertPoisoned, hexes, keysOf, rejection, rejectsWith } from "./expect.ts";
-import { cut, cutAfter, cutBefore } from "./faulty-driver.ts";
+import { cut, cutAfter, cutBefore, gate } from "./faulty-driver.ts";
 import { DEVICE, type Define, del, open, put, SESSIONS } from "./scene.ts";
 
 async function value(device: DeviceStore, key: string): Promise<string | undefined> {
   return toHex(await device.get(SESSIONS, text(key)));
+}
+
+/** Puts, deletes and a range among sixty keys, to arrive while a read is under way. */
+function overtaking(keys: readonly Uint8Array[]): Change[] {
+  return [
+    ...keys.filter((_, at) => at % 3 === 2).map((key) => put(key, "newer")),
+    ...keys.filter((_, at) => at % 3 === 1).map((key) => del(key)),
+    { type: "deleteRange", collection: SESSIONS, range: { gte: numbered(30) } },
+  ];
 }
 
 export function batchTests(define: Define): void {
@@ -241,6 +251,60 @@ export function batchTests(define: Define): void {
     const again = await scene.device();
     assert.equal(again.revision, 1n);
     assert.equal(await again.count(SESSIONS), 2);
+  });
+
+  define(
+    "a batch may wait for a commit that was made while the batch waited its turn",
+    async (scene) => {
+      const { driver, device } = await scene.faultyDevice();
+      const held = gate();
+      driver.next("commit", held.fault);
+      const first = device.commit([put("a", "1")]);
+      await held.reached;
+      const made = Promise.withResolvers<void>();
+      const batch = device.batch(async () => {
+        await made.promise;
+        await device.commit([put("c", "3")]);
+      });
+      // The batch is in the queue, however many turns of the microtasks that takes.
+      await new Promise((resolve) => setImmediate(resolve));
+      device.commit([put("b", "2")]).then(made.resolve, made.reject);
+      held.open();
+      await Promise.all([first, batch]);
+      await device.close();
+      assert.equal(await (await scene.device()).count(SESSIONS), 3);
+    },
+    { timeoutMs: 3_000 },
+  );
+
+  define("a listing that a commit into the batch overtakes is still in order, and a state that was", async (scene) => {
+    const device = await scene.device();
+    const keys = Array.from({ length: 60 }, (_, at) => numbered(at));
+    await device.commit(keys.filter((_, at) => at % 3 === 0).map((key) => put(key, "old")));
+    await device.batch(async () => {
+      await device.commit(keys.filter((_, at) => at % 3 === 1).map((key) => put(key, "new")));
+      const before = keysOf(await device.list(SESSIONS, {}, { limit: 100 }));
+      const listing = device.list(SESSIONS, {}, { limit: 100 });
+      await device.commit(overtaking(keys));
+      const after = keysOf(await device.list(SESSIONS, {}, { limit: 100 }));
+      const listed = keysOf(await listing);
+      assert.deepEqual(listed, listed.length === before.length ? before : after);
+    });
+  });
+
+  define("a count that a commit into the batch overtakes is one that was", async (scene) => {
+    const device = await scene.device();
+    const keys = Array.from({ length: 60 }, (_, at) => numbered(at));
+    await device.commit(keys.filter((_, at) => at % 3 === 0).map((key) => put(key, "old")));
+    await device.batch(async () => {
+      await device.commit(keys.filter((_, at) => at % 3 === 1).map((key) => put(key, "new")));
+      const before = await device.count(SESSIONS);
+      const counting = device.count(SESSIONS);
+      await device.commit(overtaking(keys));
+      const after = await device.count(SESSIONS);
+      const counted = await counting;
+      assert.ok([before, after].includes(counted), `${counted} is neither ${before} nor ${after}`);
+    });
   });
 
   define("a commit after a batch is a commit of its own", async (scene) => {

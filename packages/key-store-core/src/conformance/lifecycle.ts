@@ -101,9 +101,9 @@ export function lifecycleTests(define: Define): void {
     });
     await begun.promise;
     const closing = device.close();
-    await rejectsWith("ERR_KEY_STORE_CLOSED", () => device.commit([put("c", "3")]));
     finish.resolve();
     await Promise.all([batch, closing]);
+    await assertClosed(device);
     const again = await scene.device();
     assert.equal(again.revision, 1n);
     assert.equal(await again.count(SESSIONS), 2);

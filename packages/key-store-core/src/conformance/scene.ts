@@ -189,21 +189,40 @@ export function collector(
     assert.ok(!names.has(name), `two tests are named: ${name}`);
     names.add(name);
     if (needs !== undefined && subject[needs] === undefined) return;
-    tests.push({
-      name,
-      timeoutMs,
-      async run() {
-        const scene = new Scene(subject, await subject.create(), options);
-        try {
-          await run(scene);
-        } catch (error) {
-          // The test's own failure is the one to tell; what closing says after it is its consequence.
-          await scene.dispose().catch(() => {});
-          throw error;
-        }
-        await scene.dispose();
-      },
-    });
+    // The runner's limit is only for what does not end by its own: a place that cannot be made or freed.
+    tests.push({ name, timeoutMs: timeoutMs + 10_000, run: () => runOnce(subject, options, run, timeoutMs) });
   };
   return { tests, define };
+}
+
+/** Runs a test in a scene of its own. */
+async function runOnce(
+  subject: ConformanceSubject,
+  options: KeyStoreOptions,
+  run: (scene: Scene) => Promise<void>,
+  timeoutMs: number,
+): Promise<void> {
+  const scene = new Scene(subject, await subject.create(), options);
+  try {
+    if (!(await endsWithin(timeoutMs, run(scene)))) assert.fail(`did not end within ${timeoutMs} ms`);
+  } catch (error) {
+    // The test's own failure is the one to tell; that closing fails after it, or never ends, follows from it.
+    await endsWithin(
+      2_000,
+      scene.dispose().catch(() => {}),
+    );
+    throw error;
+  }
+  await scene.dispose();
+}
+
+/** Whether `work` resolves within a time limit; rejects where it does. */
+async function endsWithin(limitMs: number, work: Promise<void>): Promise<boolean> {
+  const patience = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => patience.resolve(false), limitMs);
+  try {
+    return await Promise.race([work.then(() => true), patience.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
