@@ -182,6 +182,8 @@ export function leaseTests(define: Define): void {
     const device = await open(store, DEVICE, { lease: "fail" });
     await device.commit([put("a", "1")]);
     assert.equal(device.revision, 1n);
+    const rival = await scene.store();
+    await rejectsWith("ERR_KEY_STORE_LEASE_HELD", () => rival.openDevice(DEVICE, { lease: "fail" }));
   });
 
   define(

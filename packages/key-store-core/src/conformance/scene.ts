@@ -75,7 +75,8 @@ export class Scene {
   /** A driver whose hooks can be made to fail, and a store over it, not yet initialised. */
   newFaultyStore(options: KeyStoreOptions = {}): { driver: FaultyDriver; store: KeyStore } {
     const driver = new FaultyDriver(this.place.driver());
-    const store = this.adopt(new DriverKeyStore(driver, { ...this.#options, ...options }));
+    const complete = { ...this.#options, ...options };
+    const store = this.adopt(this.subject.over?.(driver, complete) ?? new DriverKeyStore(driver, complete));
     // Closed first: a hook that stands still would keep the store from closing.
     this.#closing.push(async () => driver.heal());
     return { driver, store };

@@ -31,6 +31,11 @@ export interface HeldCommits {
  */
 export interface ConformanceSubject<Place extends ConformancePlace = ConformancePlace> {
   create(): Promise<Place>;
+  /**
+   * A key store over a driver that the suite has put faults into. Default: the
+   * core's own; for those who wrap the core, theirs.
+   */
+  over?(driver: KeyStoreDriver, options: KeyStoreOptions): KeyStore;
   /** A store whose database cannot be reached. */
   unavailable?(options: KeyStoreOptions): KeyStore;
   /** Makes the time limit of every lease of a place that is in force now be over. */
