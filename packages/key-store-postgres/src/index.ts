@@ -1,1 +1,2 @@
-export {};
+export type { PostgresKeyStoreOptions } from "./options.ts";
+export { PostgresKeyStore } from "./postgres-key-store.ts";

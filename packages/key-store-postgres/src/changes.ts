@@ -1,0 +1,132 @@
+import type { CollectionChanges, StoredRecord } from "@holdfast/key-store-core";
+import { byteaArray, byteaParameter, endParameter, numberArray, textArray } from "./codec.ts";
+
+/** A commit above this many bytes of keys and values is sent in parts: 4 MiB. */
+export const STAGE_BYTES = 4 * 1024 * 1024;
+
+/** What a commit needs to know of the collections that there are: each name's id. */
+export interface CollectionIds {
+  readonly ids: ReadonlyMap<string, number>;
+  /** The id of the next new collection. */
+  readonly next: number;
+}
+
+/** Ids as they are once a commit has been applied. */
+export function idsAfter(before: CollectionIds, changes: readonly CollectionChanges[]): CollectionIds {
+  const ids = new Map(before.ids);
+  let { next } = before;
+  for (const { collection, drop, puts } of changes) {
+    if (drop) ids.delete(collection);
+    else if (puts.length > 0 && !ids.has(collection)) ids.set(collection, next++);
+  }
+  return { ids, next };
+}
+
+/** The bytes of keys and values that changes carry. */
+export function sizeOf(changes: readonly CollectionChanges[]): number {
+  let size = 0;
+  for (const { puts, deletes, removed } of changes) {
+    for (const put of puts) size += recordSize(put);
+    for (const key of deletes) size += key.byteLength;
+    for (const { start, end } of removed) size += start.byteLength + (end?.byteLength ?? 0);
+  }
+  return size;
+}
+
+/**
+ * Changes as the parameters of one statement, from $5 on. No collection stands
+ * in them twice.
+ *
+ * @param after the ids with those of collections that come to be in these changes
+ */
+export function changeParameters(
+  changes: readonly CollectionChanges[],
+  before: CollectionIds,
+  after: CollectionIds,
+): string[] {
+  const put = { ids: [] as number[], keys: [] as Uint8Array[], values: [] as Uint8Array[] };
+  const deleted = { ids: [] as number[], keys: [] as Uint8Array[] };
+  const range = { ids: [] as number[], starts: [] as string[], ends: [] as string[] };
+  const touched = { ids: [] as number[], names: [] as string[], records: [] as number[], bytes: [] as number[] };
+  const dropped: number[] = [];
+
+  for (const { collection, drop, puts, deletes, removed } of changes) {
+    const id = (drop ? before : after).ids.get(collection);
+    // There is nothing in a collection that is not there.
+    if (id === undefined) continue;
+    let bytes = 0;
+    for (const { key, value } of puts) {
+      put.ids.push(id);
+      put.keys.push(key);
+      put.values.push(value);
+      bytes += key.byteLength + value.byteLength;
+    }
+    for (const key of deletes) {
+      deleted.ids.push(id);
+      deleted.keys.push(key);
+    }
+    for (const { start, end } of drop ? [{ start: new Uint8Array(), end: undefined }] : removed) {
+      range.ids.push(id);
+      range.starts.push(byteaParameter(start));
+      range.ends.push(endParameter(end));
+    }
+    if (drop) {
+      dropped.push(id);
+      continue;
+    }
+    touched.ids.push(id);
+    touched.names.push(collection);
+    touched.records.push(puts.length);
+    touched.bytes.push(bytes);
+  }
+  return [
+    numberArray(put.ids),
+    byteaArray(put.keys),
+    byteaArray(put.values),
+    numberArray(deleted.ids),
+    byteaArray(deleted.keys),
+    numberArray(range.ids),
+    byteaArray(range.starts),
+    byteaArray(range.ends),
+    numberArray(touched.ids),
+    textArray(touched.names),
+    numberArray(touched.records),
+    numberArray(touched.bytes),
+    numberArray(dropped),
+  ];
+}
+
+/**
+ * Cuts changes into parts of at most {@link STAGE_BYTES}, or of one record
+ * that is larger, each made when it is asked for.
+ */
+export function* stages(changes: readonly CollectionChanges[]): Generator<CollectionChanges[]> {
+  let stage: Draft[] = [];
+  let size = 0;
+  for (const { collection, drop, removed, deletes, puts } of changes) {
+    let draft: Draft = { collection, drop, removed, deletes: [], puts: [] };
+    stage.push(draft);
+    for (const item of [...deletes, ...puts]) {
+      const itemSize = item instanceof Uint8Array ? item.byteLength : recordSize(item);
+      if (size > 0 && size + itemSize > STAGE_BYTES) {
+        yield stage;
+        draft = { collection, drop: false, removed: [], deletes: [], puts: [] };
+        stage = [draft];
+        size = 0;
+      }
+      if (item instanceof Uint8Array) draft.deletes.push(item);
+      else draft.puts.push(item);
+      size += itemSize;
+    }
+  }
+  if (stage.length > 0) yield stage;
+}
+
+interface Draft extends CollectionChanges {
+  readonly deletes: Uint8Array[];
+  readonly puts: StoredRecord[];
+}
+
+function recordSize({ key, value }: StoredRecord): number {
+  return key.byteLength + value.byteLength;
+}

@@ -1,0 +1,188 @@
+import type {
+  ByteRange,
+  CollectionChanges,
+  DeviceDriver,
+  DeviceState,
+  Guard,
+  LeaseHolder,
+  Page,
+  StoredRecord,
+} from "@holdfast/key-store-core";
+import { type CollectionIds, changeParameters, idsAfter, STAGE_BYTES, sizeOf, stages } from "./changes.ts";
+import {
+  byteaArray,
+  byteaParameter,
+  bytes,
+  count,
+  endParameter,
+  flag,
+  integer,
+  optionalText,
+  type Row,
+  text,
+} from "./codec.ts";
+import { corrupt } from "./errors.ts";
+import type { Executor } from "./executor.ts";
+import type { Leases } from "./leases.ts";
+import type { Statements } from "./sql.ts";
+
+const EMPTY = new Uint8Array();
+
+/** One device's rows. */
+export class PostgresDevice implements DeviceDriver {
+  readonly #executor: Executor;
+  readonly #sql: Statements;
+  readonly #leases: Leases;
+  readonly #id: string;
+  /** As the database has them, or not known: after an attempt whose outcome is not. */
+  #collections: CollectionIds | undefined;
+  /** The commit that runs. */
+  #attempt: AbortController | undefined;
+
+  constructor(executor: Executor, sql: Statements, leases: Leases, id: bigint, collections: CollectionIds) {
+    this.#executor = executor;
+    this.#sql = sql;
+    this.#leases = leases;
+    this.#id = String(id);
+    this.#collections = collections;
+  }
+
+  async getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    const { rows } = await this.#executor.run("a read", this.#sql.getMany, [this.#id, collection, byteaArray(keys)]);
+    const values: (Uint8Array | undefined)[] = keys.map(() => undefined);
+    for (const row of rows) values[this.#placeOf(row, keys.length)] = bytes(row, 1);
+    return values;
+  }
+
+  async list(collection: string, range: ByteRange, page: Page): Promise<StoredRecord[]> {
+    const keysOnly = page.keysOnly ?? false;
+    const statement = this.#sql.list[keysOnly ? "keys" : "records"][page.reverse ? "desc" : "asc"];
+    const parameters = [...this.#rangeOf(collection, range), String(page.limit)];
+    const { rows } = await this.#executor.run("a scan", statement, parameters);
+    return rows.map((row) => ({ key: bytes(row, 0), value: keysOnly ? EMPTY : bytes(row, 1) }));
+  }
+
+  async count(collection: string, range: ByteRange): Promise<number> {
+    const isAll = range.start.byteLength === 0 && range.end === undefined;
+    const { rows } = isAll
+      ? await this.#executor.run("a count", this.#sql.countAll, [this.#id, collection])
+      : await this.#executor.run("a count", this.#sql.count, this.#rangeOf(collection, range));
+    return rows[0] === undefined ? 0 : count(rows[0], 0);
+  }
+
+  async commit(guard: Guard, changes: readonly CollectionChanges[]): Promise<boolean> {
+    const attempt = new AbortController();
+    this.#attempt = attempt;
+    const before = this.#collections ?? (await this.#readCollections());
+    // Until the outcome is known, so are the ids not.
+    this.#collections = undefined;
+    const applied = await this.#apply(guard, changes, before, attempt.signal);
+    // A look may have been taken meanwhile: it knows better than this attempt, which was given up.
+    if (this.#attempt !== attempt) return applied;
+    this.#attempt = undefined;
+    this.#collections = applied ? idsAfter(before, changes) : before;
+    return applied;
+  }
+
+  async settle(holderId: string): Promise<DeviceState | undefined> {
+    // Cut off, an attempt in several statements ends at once instead of being waited for.
+    this.#attempt?.abort(new Error("the commit was given up"));
+    this.#attempt = undefined;
+    this.#collections = undefined;
+    const { affected } = await this.#executor.run("the look after a commit", this.#sql.settle, [this.#id, holderId]);
+    if (affected > 0) this.#collections = await this.#readCollections();
+    return this.state();
+  }
+
+  async state(): Promise<DeviceState | undefined> {
+    const { rows } = await this.#executor.run("a look at the device", this.#sql.device, [this.#id]);
+    return rows[0] === undefined ? undefined : deviceState(rows[0]);
+  }
+
+  async release(holderId: string): Promise<void> {
+    this.#leases.letGo(holderId);
+    await this.#executor.run("giving the lease back", this.#sql.release, [this.#id, holderId]);
+  }
+
+  #apply(
+    guard: Guard,
+    changes: readonly CollectionChanges[],
+    before: CollectionIds,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const after = idsAfter(before, changes);
+    const guarded = [this.#id, guard.holderId, String(guard.epoch), String(guard.revision)];
+    return sizeOf(changes) > STAGE_BYTES
+      ? this.#applyInStages(guarded, changes, before, after, signal)
+      : this.#applyAtOnce([...guarded, ...changeParameters(changes, before, after)], signal);
+  }
+
+  async #applyAtOnce(parameters: readonly string[], signal: AbortSignal): Promise<boolean> {
+    const { rows } = await this.#executor.commit(this.#sql.commit, parameters, signal);
+    const row = rows[0] ?? corrupt("the server did not say whether the commit was applied");
+    return flag(row, 0);
+  }
+
+  /**
+   * The guard comes first and keeps the device locked: a writer that has been
+   * fenced writes nothing at all, so it never makes its successor wait for
+   * records; and whoever looks after an uncertain outcome waits for the whole.
+   */
+  async #applyInStages(
+    guarded: readonly string[],
+    changes: readonly CollectionChanges[],
+    before: CollectionIds,
+    after: CollectionIds,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const applied = await this.#executor.transaction(
+      "a commit",
+      async (run) => {
+        const { affected } = await run(this.#sql.guard, guarded);
+        if (affected === 0) return undefined;
+        for (const stage of stages(changes)) {
+          await run(this.#sql.stage, [this.#id, null, null, null, ...changeParameters(stage, before, after)]);
+        }
+        return true;
+      },
+      signal,
+    );
+    return applied === true;
+  }
+
+  async #readCollections(): Promise<CollectionIds> {
+    const { rows } = await this.#executor.run("reading the collections", this.#sql.collections, [this.#id]);
+    return collectionIds(rows);
+  }
+
+  #rangeOf(collection: string, { start, end }: ByteRange): string[] {
+    return [this.#id, collection, byteaParameter(start), endParameter(end)];
+  }
+
+  /** Which of the keys a row answers, from 0. */
+  #placeOf(row: Row, keys: number): number {
+    const place = count(row, 0);
+    if (place < 1 || place > keys) corrupt("the server answered for a key that nobody asked for");
+    return place - 1;
+  }
+}
+
+/** The ids of a device's collections, from rows of id and name. */
+export function collectionIds(rows: readonly Row[]): CollectionIds {
+  const ids = new Map(rows.map((row) => [text(row, 1), count(row, 0)]));
+  return { ids, next: Math.max(0, ...ids.values()) + 1 };
+}
+
+/** A device's row: id, epoch, revision, holder, host, pid, label, … */
+export function deviceState(row: Row): DeviceState {
+  return { epoch: integer(row, 1), revision: integer(row, 2), holder: holderOf(row) };
+}
+
+/** Who a device's row says has it, whether or not the lease is still in force. */
+export function holderOf(row: Row): LeaseHolder | undefined {
+  const id = optionalText(row, 3);
+  if (id === undefined) return undefined;
+  // A process whose row somebody took away is still the holder, though nobody knows who it was.
+  const pid = row[5] === null ? 0 : count(row, 5);
+  return Object.freeze({ id, host: optionalText(row, 4) ?? "", pid, label: optionalText(row, 6) ?? "" });
+}

@@ -1,0 +1,198 @@
+import type {
+  AcquireOutcome,
+  AcquireRequest,
+  DeviceRef,
+  DeviceSummary,
+  EngineInfo,
+  KeyStoreDriver,
+  KeyStoreUsage,
+  LeaseHolder,
+} from "@holdfast/key-store-core";
+import { KeyStoreError } from "@holdfast/key-store-core";
+import { count, flag, integer, optionalText, type Row, text } from "./codec.ts";
+import { collectionIds, deviceState, holderOf, PostgresDevice } from "./device.ts";
+import { corrupt, keyStoreError } from "./errors.ts";
+import { Executor, type Run } from "./executor.ts";
+import { Leases } from "./leases.ts";
+import type { PostgresPlan } from "./options.ts";
+import { InjectedPool, OwnPool, openConnection, type Pool } from "./pool.ts";
+import { prepareServer, type ServerReport } from "./server.ts";
+import { type Statements, statements } from "./sql.ts";
+
+/** How long the end waits for the server to take this process's row away, in milliseconds. */
+const FAREWELL_MS = 1_000;
+
+/** {@link KeyStoreDriver} on PostgreSQL. */
+export class PostgresDriver implements KeyStoreDriver {
+  readonly kind = "postgres";
+  readonly name = "PostgreSQL";
+  readonly persistence = "durable";
+  readonly mode = "production";
+  readonly #plan: PostgresPlan;
+  readonly #sql: Statements;
+  readonly #pool: Pool;
+  readonly #leases: Leases;
+  #executor: Executor | undefined;
+
+  constructor(plan: PostgresPlan) {
+    this.#plan = plan;
+    this.#sql = statements(plan.schema, plan.durable);
+    this.#leases = new Leases(this.#sql, plan);
+    const { connection, maxConnections } = plan;
+    this.#pool =
+      typeof connection === "function" ? new InjectedPool(connection) : new OwnPool(connection, maxConnections);
+  }
+
+  async connect(signal: AbortSignal): Promise<EngineInfo> {
+    try {
+      const { engine, preparedStatements } = await this.#look(signal);
+      this.#executor ??= new Executor(this.#pool, this.#sql, this.#plan, preparedStatements);
+      return engine;
+    } catch (error) {
+      throw keyStoreError(error, "connecting");
+    }
+  }
+
+  async acquire(request: AcquireRequest): Promise<AcquireOutcome> {
+    const executor = this.#ready;
+    const { holder } = request;
+    const process = await this.#leases.join(executor, holder);
+    this.#leases.hold(executor, holder.id);
+    let isHeld = false;
+    try {
+      const outcome = await this.#take(executor, request, process);
+      isHeld = outcome?.outcome === "acquired";
+      return outcome ?? { outcome: "absent" };
+    } finally {
+      if (!isHeld) this.#leases.letGo(holder.id);
+    }
+  }
+
+  #take(
+    executor: Executor,
+    { device, holder, create, force }: AcquireRequest,
+    process: string,
+  ): Promise<AcquireOutcome | undefined> {
+    return executor.transaction("opening a device", async (run): Promise<AcquireOutcome | undefined> => {
+      if (create) await run(this.#sql.createDevice, [device.userId, device.deviceId]);
+      const found = await this.#lock(run, device);
+      if (found === undefined) return undefined;
+      const current = holderOf(found.row);
+      // Somebody who asks again, after a connection that broke, may have it already.
+      if (current !== undefined && current.id !== holder.id && found.isInForce && !force) {
+        return { outcome: "held", holder: current };
+      }
+      const taken = (await run(this.#sql.takeDevice, [String(found.id), holder.id, process])).rows[0];
+      if (taken === undefined) corrupt("the server lost a device that was locked");
+      const collections = collectionIds((await run(this.#sql.collections, [String(found.id)])).rows);
+      return {
+        outcome: "acquired",
+        epoch: integer(taken, 0),
+        revision: integer(taken, 1),
+        device: new PostgresDevice(executor, this.#sql, this.#leases, found.id, collections),
+      };
+    });
+  }
+
+  async listDevices(): Promise<DeviceSummary[]> {
+    const { rows } = await this.#ready.run("listing devices", this.#sql.devices);
+    return rows.map((row) => {
+      const { epoch, revision, holder } = deviceState(row);
+      return {
+        userId: text(row, 9),
+        deviceId: text(row, 10),
+        epoch,
+        revision,
+        holder: flag(row, 7) ? holder : undefined,
+        records: count(row, 11),
+        bytes: count(row, 12),
+      };
+    });
+  }
+
+  async deleteDevice(device: DeviceRef): Promise<"deleted" | "absent" | LeaseHolder> {
+    const outcome = await this.#ready.transaction("deleting a device", async (run) => {
+      const found = await this.#lock(run, device);
+      if (found === undefined) return undefined;
+      const holder = holderOf(found.row);
+      if (holder !== undefined && found.isInForce) return holder;
+      for (const statement of [this.#sql.deleteRecords, this.#sql.deleteCollections, this.#sql.deleteDevice]) {
+        await run(statement, [String(found.id)]);
+      }
+      return "deleted" as const;
+    });
+    return outcome ?? "absent";
+  }
+
+  async usage(): Promise<KeyStoreUsage> {
+    const run = (statement: string) => this.#ready.run("reading the stats", statement);
+    const [devices, leases, collections] = await Promise.all([
+      run(this.#sql.deviceCount),
+      run(this.#sql.leases),
+      run(this.#sql.usage),
+    ]);
+    return {
+      devices: count(devices.rows[0] ?? corrupt("the server did not count the devices"), 0),
+      leases: leases.rows.map((row) => ({
+        userId: text(row, 9),
+        deviceId: text(row, 10),
+        holder: holderOf(row) ?? corrupt("a lease in force has no holder"),
+      })),
+      collections: collections.rows.map((row) => ({
+        collection: text(row, 0),
+        records: count(row, 1),
+        bytes: count(row, 2),
+      })),
+    };
+  }
+
+  async disconnect(): Promise<void> {
+    if (this.#executor !== undefined) {
+      let timer: NodeJS.Timeout | undefined;
+      const patience = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, FAREWELL_MS);
+      });
+      // The row runs out by itself where the server cannot be asked.
+      await Promise.race([this.#leases.leave(this.#executor).catch(() => {}), patience]);
+      clearTimeout(timer);
+    }
+    await this.#pool.end();
+  }
+
+  /** Over a connection of its own, so that giving up on it cuts nobody else off. */
+  async #look(signal: AbortSignal): Promise<ServerReport> {
+    const { connection } = this.#plan;
+    if (typeof connection === "function") {
+      return this.#pool.use((session) => prepareServer(session, this.#sql, this.#plan));
+    }
+    const session = await openConnection(connection, signal);
+    const giveUp = (): void => session.destroy();
+    signal.addEventListener("abort", giveUp, { once: true });
+    try {
+      signal.throwIfAborted();
+      const report = await prepareServer(session, this.#sql, this.#plan);
+      await session.close();
+      return report;
+    } finally {
+      signal.removeEventListener("abort", giveUp);
+      session.destroy();
+    }
+  }
+
+  /** Locks a device's row, and then reads it: read together, the holder could be one from before the wait. */
+  async #lock(run: Run, device: DeviceRef): Promise<{ id: bigint; row: Row; isInForce: boolean } | undefined> {
+    const locked = (await run(this.#sql.lockDevice, [device.userId, device.deviceId])).rows[0];
+    if (locked === undefined) return undefined;
+    const id = integer(locked, 0);
+    const row =
+      (await run(this.#sql.device, [String(id)])).rows[0] ?? corrupt("the server lost a device that was locked");
+    const holder = holderOf(row);
+    const isOrphan = holder !== undefined && this.#leases.isOrphan(optionalText(row, 8), holder.id);
+    return { id, row, isInForce: flag(row, 7) && !isOrphan };
+  }
+
+  get #ready(): Executor {
+    if (this.#executor !== undefined) return this.#executor;
+    throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", "the PostgreSQL key store is not connected");
+  }
+}

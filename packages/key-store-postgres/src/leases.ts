@@ -1,0 +1,92 @@
+import { randomUUID } from "node:crypto";
+import type { LeaseHolder } from "@holdfast/key-store-core";
+import { textArray } from "./codec.ts";
+import type { Executor } from "./executor.ts";
+import type { Statements } from "./sql.ts";
+
+export interface LeaseOptions {
+  readonly leaseMs: number;
+  readonly heartbeat: boolean;
+}
+
+/**
+ * The row of this process in the database, which the devices it holds point
+ * to, and the heartbeat that keeps their leases in force. Nothing depends on
+ * the beats but how soon others may take a device over.
+ */
+export class Leases {
+  readonly #sql: Statements;
+  readonly #options: LeaseOptions;
+  /** One row, unless holders call themselves differently. */
+  readonly #processes = new Map<string, { readonly id: string; readonly holder: LeaseHolder }>();
+  readonly #held = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
+  #beating: Promise<void> | undefined;
+
+  constructor(sql: Statements, options: LeaseOptions) {
+    this.#sql = sql;
+    this.#options = options;
+  }
+
+  /** Makes sure of this process's row before a device points to it, and answers with its id. */
+  async join(executor: Executor, holder: LeaseHolder): Promise<string> {
+    const name = JSON.stringify([holder.host, holder.pid, holder.label]);
+    let process = this.#processes.get(name);
+    if (process === undefined) {
+      process = { id: randomUUID(), holder };
+      this.#processes.set(name, process);
+    }
+    await this.#beat(executor, process);
+    return process.id;
+  }
+
+  /** A device is held, or about to be: its lease is kept in force. */
+  hold(executor: Executor, holderId: string): void {
+    this.#held.add(holderId);
+    if (!this.#options.heartbeat || this.#timer !== undefined) return;
+    this.#timer = setInterval(() => this.#beatAll(executor), Math.ceil(this.#options.leaseMs / 3)).unref();
+  }
+
+  /**
+   * Whether a lease belongs to this process, which does not hold it: what is
+   * left when the answer to an opening, or to a release, was lost. The beats
+   * would keep it in force for nobody.
+   */
+  isOrphan(processId: string | undefined, holderId: string): boolean {
+    const isOurs = this.#processes.values().some(({ id }) => id === processId);
+    return isOurs && !this.#held.has(holderId);
+  }
+
+  /** A device is held no more; the heart stops with the last one, so that a database may sleep. */
+  letGo(holderId: string): void {
+    this.#held.delete(holderId);
+    if (this.#held.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Stops, and takes this process's rows away where no device points to them. */
+  async leave(executor: Executor): Promise<void> {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    if (this.#processes.size === 0) return;
+    const ids = Array.from(this.#processes.values(), ({ id }) => id);
+    await executor.run("ending a process's leases", this.#sql.forget, [textArray(ids)]);
+  }
+
+  #beatAll(executor: Executor): void {
+    // One at a time; a beat that fails is made up for by the next one.
+    this.#beating ??= Promise.allSettled(
+      Array.from(this.#processes.values(), (process) => this.#beat(executor, process)),
+    )
+      .then(() => {})
+      .finally(() => {
+        this.#beating = undefined;
+      });
+  }
+
+  async #beat(executor: Executor, { id, holder }: { id: string; holder: LeaseHolder }): Promise<void> {
+    const { host, pid, label } = holder;
+    await executor.run("a heartbeat", this.#sql.beat, [id, host, String(pid), label, String(this.#options.leaseMs)]);
+  }
+}

@@ -1,0 +1,193 @@
+import type postgres from "postgres";
+import { type Answer, ask, Connection, type Login, type Session, type StatementOptions } from "./connection.ts";
+import { leavesConnectionUsable } from "./errors.ts";
+import { type Address, lost, openSocket, type TlsPlan } from "./socket.ts";
+
+/** Sessions with one server, lent to one user at a time. */
+export interface Pool {
+  /** Lends a session for as long as `work` takes. */
+  use<T>(work: (session: Session) => Promise<T>): Promise<T>;
+  /** Gives every session up. Does not throw. */
+  end(): Promise<void>;
+}
+
+/** How to reach the server, and as whom. */
+export interface ConnectionPlan {
+  readonly address: Address;
+  readonly tls: TlsPlan;
+  readonly login: Login;
+  readonly connectTimeoutMs: number;
+}
+
+/** How long a connection may lie idle before it is closed. */
+const IDLE_MS = 60_000;
+
+/** How old a connection may grow: after that a new one finds out where the server's name points by then. */
+const LIFETIME_MS = 30 * 60_000;
+
+/** Opens one connection, within its time limit or until the signal aborts. */
+export async function openConnection(plan: ConnectionPlan, signal?: AbortSignal): Promise<Connection> {
+  const timeout = timeoutSignal(plan.connectTimeoutMs);
+  try {
+    const signals = signal === undefined ? [timeout.signal] : [timeout.signal, signal];
+    const socket = await openSocket(plan.address, plan.tls, AbortSignal.any(signals));
+    return new Connection(socket, plan.login, plan.connectTimeoutMs);
+  } finally {
+    timeout.clear();
+  }
+}
+
+/** Connections of our own, at most `size` of them, opened when they are needed. */
+export class OwnPool implements Pool {
+  readonly #plan: ConnectionPlan;
+  readonly #size: number;
+  readonly #all = new Set<Connection>();
+  readonly #idle = new Map<Connection, NodeJS.Timeout>();
+  readonly #waiting: { resolve: (connection: Connection | undefined) => void; reject: (error: Error) => void }[] = [];
+  readonly #ended = new AbortController();
+  /** Connections that are open or being opened. */
+  #count = 0;
+
+  constructor(plan: ConnectionPlan, size: number) {
+    this.#plan = plan;
+    this.#size = size;
+  }
+
+  async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const connection = await this.#borrow();
+    try {
+      return await work(connection);
+    } finally {
+      this.#giveBack(connection);
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#ended.abort(lost());
+    for (const { reject } of this.#waiting.splice(0)) reject(lost());
+    const idle = [...this.#idle.keys()];
+    for (const connection of idle) this.#leave(connection);
+    // Whoever still works with one has been given up by everybody who could wait for it.
+    for (const connection of this.#all) if (!idle.includes(connection)) connection.destroy();
+    await Promise.allSettled(idle.map((connection) => connection.close()));
+  }
+
+  async #borrow(): Promise<Connection> {
+    for (;;) {
+      this.#ended.signal.throwIfAborted();
+      const idle = this.#takeIdle();
+      if (idle !== undefined) return idle;
+      if (this.#count < this.#size) return this.#open();
+      const lent = await new Promise<Connection | undefined>((resolve, reject) => {
+        this.#waiting.push({ resolve, reject });
+      });
+      if (lent !== undefined && !lent.broken) return lent;
+    }
+  }
+
+  /** The one that was used last: the others then reach the end of their idle time. */
+  #takeIdle(): Connection | undefined {
+    const connection = [...this.#idle.keys()].at(-1);
+    if (connection !== undefined) this.#leave(connection);
+    return connection;
+  }
+
+  #leave(connection: Connection): void {
+    clearTimeout(this.#idle.get(connection));
+    this.#idle.delete(connection);
+  }
+
+  async #open(): Promise<Connection> {
+    this.#count += 1;
+    try {
+      const connection = await openConnection(this.#plan, this.#ended.signal);
+      if (this.#ended.signal.aborted) connection.destroy();
+      this.#ended.signal.throwIfAborted();
+      this.#all.add(connection);
+      connection.onBroken(() => this.#forget(connection));
+      return connection;
+    } catch (error) {
+      this.#vacate();
+      throw error;
+    }
+  }
+
+  #forget(connection: Connection): void {
+    this.#leave(connection);
+    if (this.#all.delete(connection)) this.#vacate();
+  }
+
+  /** A connection is gone: whoever waits may open another. */
+  #vacate(): void {
+    this.#count -= 1;
+    this.#waiting.shift()?.resolve(undefined);
+  }
+
+  #giveBack(connection: Connection): void {
+    if (connection.broken) return;
+    if (performance.now() - connection.openedAt > LIFETIME_MS) {
+      void connection.close();
+      return;
+    }
+    const next = this.#waiting.shift();
+    if (next === undefined) {
+      this.#idle.set(connection, setTimeout(() => void connection.close(), IDLE_MS).unref());
+    } else {
+      next.resolve(connection);
+    }
+  }
+}
+
+/** The client of somebody else: sessions are reserved in it, and it is never ended. */
+export class InjectedPool implements Pool {
+  readonly #sql: postgres.Sql;
+
+  constructor(sql: postgres.Sql) {
+    this.#sql = sql;
+  }
+
+  async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const reserved = await this.#sql.reserve();
+    const session = new ReservedSession(reserved);
+    try {
+      return await work(session);
+    } finally {
+      // The client takes a lost connection back by itself; released, it would be lent again as if it were open.
+      if (!session.broken) reserved.release();
+    }
+  }
+
+  async end(): Promise<void> {}
+}
+
+class ReservedSession implements Session {
+  readonly #sql: postgres.ReservedSql;
+  broken = false;
+
+  constructor(sql: postgres.ReservedSql) {
+    this.#sql = sql;
+  }
+
+  /** The connection is not ours to cut: what it does goes on until the client's own limits end it. */
+  abandon(): void {}
+
+  async run(text: string, parameters: readonly (string | null)[], { prepare }: StatementOptions): Promise<Answer> {
+    if (this.broken) throw lost();
+    try {
+      return await ask(this.#sql, text, parameters, prepare);
+    } catch (error) {
+      if (!leavesConnectionUsable(error)) this.broken = true;
+      throw error;
+    }
+  }
+}
+
+/** A signal that aborts after a while, and a way to let go of its timer before. */
+function timeoutSignal(ms: number): { signal: AbortSignal; clear: () => void } {
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    const message = `the server did not answer within ${ms} ms`;
+    controller.abort(Object.assign(new Error(message), { code: "CONNECT_TIMEOUT" }));
+  }, ms);
+  return { signal: controller.signal, clear: () => clearTimeout(timer) };
+}
