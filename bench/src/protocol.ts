@@ -1,0 +1,58 @@
+/** What is measured, in the order of the table. */
+export const WORKLOADS = ["encrypt", "decrypt", "share", "receive", "import", "open"] as const;
+export type WorkloadName = (typeof WORKLOADS)[number];
+
+/** What it is measured on: first the two that the others are compared with. */
+export const ENGINES = ["in-memory", "fake-indexeddb", "memory", "sqlite", "postgres"] as const;
+export type EngineName = (typeof ENGINES)[number];
+
+/** How much of everything. */
+export interface Sizes {
+  /** Events to encrypt and to decrypt. */
+  readonly events: number;
+  /** Rooms whose keys are shared and received. */
+  readonly rooms: number;
+  /** Room keys to import. */
+  readonly importedKeys: number;
+  /** Users whose devices are tracked when the device is opened. */
+  readonly trackedUsers: number;
+}
+
+/** What the issue of the benchmark asks for. */
+export const FULL_SIZE: Sizes = { events: 300, rooms: 300, importedKeys: 20_000, trackedUsers: 10_000 };
+
+/** What a child process is to do: one workload on one engine, once. */
+export interface Task {
+  readonly workload: WorkloadName;
+  readonly engine: EngineName;
+  readonly sizes: Sizes;
+  /** Empty, and the child's own. */
+  readonly directory: string;
+  /** The file of room keys to import: the same for all engines of a run. */
+  readonly exportedKeysFile: string;
+  /** An empty database of the child's own, and one from which to watch it; only for PostgreSQL. */
+  readonly postgres?: PostgresPlaces | undefined;
+  /** Where to write a CPU profile of the timed part; absent: none is taken. */
+  readonly profile?: string | undefined;
+}
+
+export interface PostgresPlaces {
+  readonly url: string;
+  readonly database: string;
+  /** Another database of the same server, with `pg_stat_statements`. */
+  readonly watchUrl: string;
+}
+
+/** What a child process answers: figures of the timed part. */
+export interface Measurement {
+  readonly ms: number;
+  /** Calls of the crypto engine, each awaited before the next. */
+  readonly calls: number;
+  /** Durable commits, as the key store counts them; 0 where nothing is durable. */
+  readonly commits: number;
+  /** Statements that PostgreSQL ran; `undefined` for the other engines. */
+  readonly statements?: number | undefined;
+}
+
+/** What comes from a child process: its answer, or why there is none. */
+export type Reply = { readonly measurement: Measurement } | { readonly failure: string };

@@ -1,0 +1,24 @@
+import { RoomId } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { bodies, messageContent, PEER, roomIds, setScene, shareRoomKey } from "./scene.ts";
+import { expectEqual, type Workload } from "./workload.ts";
+
+/** Messages encrypted in one room, whose key the peer has. */
+export const encrypt: Workload = async (subject, { sizes }) => {
+  const { machine, close } = await setScene(subject);
+  const [room = ""] = roomIds(1);
+  await shareRoomKey(machine, room, PEER.userId);
+  const contents = bodies(sizes.events).map(messageContent);
+  const ciphertexts = new Set<string>();
+  return {
+    calls: contents.length,
+    async run() {
+      for (const content of contents) {
+        ciphertexts.add(await machine.encryptRoomEvent(new RoomId(room), "m.room.message", content));
+      }
+    },
+    async finish() {
+      expectEqual("different ciphertexts", ciphertexts.size, contents.length);
+      await close();
+    },
+  };
+};
