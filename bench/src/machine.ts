@@ -29,7 +29,7 @@ export async function requireDisk(directory: string): Promise<void> {
   }
 }
 
-export function measureFsync(directory: string): number[] {
+function measureFsync(directory: string): number[] {
   const path = join(directory, "fsync");
   const file = openSync(path, "wx");
   const bytes = Buffer.alloc(4096, 1);
@@ -49,7 +49,7 @@ export function measureFsync(directory: string): number[] {
 }
 
 /** Measures on a database of its own. */
-export async function measurePostgres(url: string): Promise<{ roundTrips: number[]; durableCommits: number[] }> {
+async function measurePostgres(url: string): Promise<{ roundTrips: number[]; durableCommits: number[] }> {
   const sql = postgres(url, { max: 1 });
   try {
     await sql`create table durable (id int primary key, value int not null)`;

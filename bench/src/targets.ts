@@ -8,7 +8,7 @@ import { type EngineName, type Sizes, WORKLOADS, type WorkloadName } from "./pro
  *   round trip on PostgreSQL
  * - `"statements"`: what PostgreSQL ran, in times of the records that the workload is about
  */
-export type Reckoning = "measured" | "less durability" | "statements";
+type Reckoning = "measured" | "less durability" | "statements";
 
 export interface Target {
   readonly engine: EngineName;
