@@ -31,7 +31,6 @@ export class MemoryDriver implements KeyStoreDriver {
   }
 
   async connect(): Promise<EngineInfo> {
-    this.#storage.attach(this);
     return { version: process.versions.node, schemaVersion: 0 };
   }
 

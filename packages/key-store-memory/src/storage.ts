@@ -16,7 +16,7 @@ export interface MemoryDevice {
   epoch: bigint;
   revision: bigint;
   holder: LeaseHolder | undefined;
-  /** Whose life the lease hangs on: a driver that is connected. */
+  /** Which driver keeps the lease in force; `undefined` where it has run out or was given back. */
   instance: object | undefined;
   /** A collection is here as long as it has a record. */
   readonly collections: Map<string, MemoryCollection>;
@@ -32,16 +32,10 @@ const MAX_LEASES = 1_000;
  */
 export class MemoryStorage {
   readonly #devices = new Map<string, MemoryDevice>();
-  readonly #instances = new Set<object>();
 
-  /** @internal An instance's leases are in force until {@link MemoryStorage.detach}. */
-  attach(instance: object): void {
-    this.#instances.add(instance);
-  }
-
-  /** @internal What the death of a process is to a database: the leases of the instance are over. */
+  /** @internal What the end of a process is to a database: the leases of the instance are over. */
   detach(instance: object): void {
-    this.#instances.delete(instance);
+    for (const device of this.#devices.values()) if (device.instance === instance) device.instance = undefined;
   }
 
   /** @internal */
@@ -57,7 +51,8 @@ export class MemoryStorage {
       this.#devices.set(nameOf(ref), device);
     }
     const inForce = this.#holderOf(device);
-    if (inForce !== undefined && !force) return inForce;
+    // The holder itself asks again when the answer to its first request was lost.
+    if (inForce !== undefined && inForce.id !== holder.id && !force) return inForce;
     device.epoch += 1n;
     device.holder = { ...holder };
     device.instance = instance;
@@ -115,7 +110,7 @@ export class MemoryStorage {
 
   /** Who holds the device by a lease that is in force. */
   #holderOf({ holder, instance }: MemoryDevice): LeaseHolder | undefined {
-    return instance !== undefined && this.#instances.has(instance) ? holder : undefined;
+    return instance === undefined ? undefined : holder;
   }
 }
 

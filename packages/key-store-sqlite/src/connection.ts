@@ -4,7 +4,7 @@ import Database from "better-sqlite3";
 import { whileBusy } from "./busy.ts";
 import { ensureFile, FileIdentity, sizeOf } from "./file.ts";
 import type { SqliteConfig } from "./options.ts";
-import { isEmptyDatabase, isUpToDate, migrate, SCHEMA_VERSION } from "./schema.ts";
+import { checkIntegrity, isEmptyDatabase, isUpToDate, migrate, SCHEMA_VERSION } from "./schema.ts";
 import { Statements } from "./statements.ts";
 import { WriteAheadLog } from "./wal.ts";
 
@@ -59,6 +59,7 @@ export class Connection {
     const upToDate = isUpToDate(db, path);
     const wal = new WriteAheadLog(db);
     if (!hadWal && !wal.isComplete && !config.acceptMissingWal) return undefined;
+    checkIntegrity(db, path);
     if (!upToDate) await migrate(db, path);
     if (db.pragma("journal_mode = wal", { simple: true }) !== "wal") {
       const message = `${path}: the file system does not let processes share memory, which SQLite's write-ahead log needs: choose a path on a local disk`;
@@ -81,7 +82,7 @@ export class Connection {
   /** Whether the database still answers, and from the file that stands at its path. */
   check(): void {
     this.#identity?.check();
-    this.statements.collectionTotals.get();
+    this.statements.probe.get();
   }
 
   /** Runs `work`, which is synchronous, in a transaction that holds the write lock. Throws what SQLite throws. */

@@ -66,7 +66,8 @@ export class SqliteDriver implements KeyStoreDriver {
         }
         if (row === undefined) throw new Error("a device that was inserted is not there");
         const inForce = force ? undefined : holderInForce(row);
-        if (inForce !== undefined) return { outcome: "held", holder: inForce };
+        // The holder itself asks again when the answer to its first request was lost.
+        if (inForce !== undefined && inForce.id !== holder.id) return { outcome: "held", holder: inForce };
         statements.takeDevice.run(holder.id, this.#leases.write(statements, holder), row.id);
         const { id, epoch, revision } = row;
         const taken = new SqliteDeviceDriver(id, this.#config, connection, this.#leases);

@@ -41,6 +41,8 @@ const SYSTEM_CODES: Readonly<Record<string, readonly [meaning: KeyStoreErrorCode
   EACCES: ["ERR_KEY_STORE_UNAVAILABLE", "let this user write in its directory"],
   EPERM: ["ERR_KEY_STORE_UNAVAILABLE", "let this user write in its directory"],
   EROFS: ["ERR_KEY_STORE_UNAVAILABLE", "the file system is mounted read-only: choose another path"],
+  // What making a directory says of a path that goes through a file.
+  EEXIST: ["ERR_KEY_STORE_UNAVAILABLE", "a part of its path is a file: choose another path"],
   ENOTDIR: ["ERR_KEY_STORE_UNAVAILABLE", "a part of its path is a file: choose another path"],
   EISDIR: ["ERR_KEY_STORE_UNAVAILABLE", "it is a directory: choose another path"],
 };

@@ -51,6 +51,7 @@ const RANGE = "from record where collection = ? and key >= ? and key < ?";
 /** All SQL of an open key store, prepared once. Texts compare by their UTF-8 bytes, blobs by theirs. */
 export class Statements {
   readonly version;
+  readonly probe;
   readonly begin;
   readonly commit;
   readonly rollback;
@@ -96,6 +97,7 @@ export class Statements {
     const row = <P extends unknown[], R>(sql: string) => db.prepare<P, R>(sql);
 
     this.version = db.prepare("select sqlite_version()").pluck();
+    this.probe = db.prepare("select wal_complete from store");
     this.begin = db.prepare("begin immediate");
     this.commit = db.prepare("commit");
     this.rollback = db.prepare("rollback");

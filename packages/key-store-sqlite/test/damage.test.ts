@@ -1,0 +1,238 @@
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { isKeyStoreError } from "@holdfast/key-store-core";
+import Database from "better-sqlite3";
+import { describe, expect, it } from "vitest";
+import { SqliteKeyStore } from "../src/index.ts";
+import { Child } from "./children.ts";
+import { bytes, deviceOf, newStore, openDevice, put, readyStore, reasonOf, refusal } from "./devices.ts";
+import { newPath } from "./place.ts";
+
+/** A key store that was closed, with 200 records of about 300 bytes. */
+async function filled(): Promise<string> {
+  const path = newPath();
+  const store = await readyStore(path);
+  const device = await openDevice(store);
+  await device.commit(Array.from({ length: 200 }, (_, at) => put(`key ${at}`, `${at} `.repeat(100))));
+  await store.close();
+  return path;
+}
+
+/** Runs SQL on a file that no store has open. */
+function tamper(path: string, sql: string): void {
+  const db = new Database(path);
+  db.exec(sql);
+  db.close();
+}
+
+/** A store is refused, and the file stays as it is, with nothing beside it. */
+async function refusedAndKept(path: string, reason: RegExp): Promise<void> {
+  const before = readFileSync(path);
+  expect(await refusal(path)).toMatch(reason);
+  expect(readFileSync(path).equals(before)).toBe(true);
+}
+
+describe("a file that is no key store is refused and kept", () => {
+  const contents: readonly (readonly [string, Uint8Array | string])[] = [
+    ["text", "not a database, and longer than the header of one. ".repeat(100)],
+    ["a few bytes", "hello"],
+    ["zeros", new Uint8Array(8192)],
+    ["nothing", ""],
+  ];
+  for (const [what, content] of contents) {
+    it(what, async () => {
+      const path = newPath();
+      writeFileSync(path, content);
+      await refusedAndKept(path, /^ERR_KEY_STORE_CORRUPT: .*kept as it is|ERR_KEY_STORE_CORRUPT: .*is empty/);
+    });
+  }
+
+  it("the database of another program", async () => {
+    const path = newPath();
+    tamper(path, "create table customer (name text); insert into customer values ('x')");
+    await refusedAndKept(path, /^ERR_KEY_STORE_CORRUPT: .*belongs to another program/);
+  });
+
+  it("an empty database of another program", async () => {
+    const path = newPath();
+    tamper(path, "pragma application_id = 7; create table t (x); drop table t");
+    await refusedAndKept(path, /^ERR_KEY_STORE_CORRUPT: .*belongs to another program/);
+  });
+
+  it("a key store whose tables are gone", async () => {
+    const path = await filled();
+    tamper(path, "drop table migration");
+    await refusedAndKept(path, /^ERR_KEY_STORE_CORRUPT: .*the tables are not what this library wrote/);
+  });
+});
+
+describe("a key store that is damaged", () => {
+  it("is refused and kept where it was cut short", async () => {
+    const path = await filled();
+    const size = readFileSync(path).byteLength;
+    for (const length of [size - 4096, Math.floor(size / 2), 4096, 1000, 100, 20, 0]) {
+      const copy = newPath();
+      copyFileSync(path, copy);
+      truncateSync(copy, length);
+      await refusedAndKept(copy, /^ERR_KEY_STORE_CORRUPT: /);
+    }
+  });
+
+  it("never answers with other bytes than were written, wherever a byte is flipped", async () => {
+    const path = await filled();
+    const whole = readFileSync(path);
+    const keys = Array.from({ length: 200 }, (_, at) => bytes(`key ${at}`));
+    const outcomes = { refused: 0, corrupt: 0, unharmed: 0 };
+    const copy = newPath();
+    // A prime step, so that the offsets within pages differ.
+    for (let offset = 0; offset < whole.byteLength; offset += 1021) {
+      const damaged = Buffer.from(whole);
+      damaged.writeUInt8(damaged.readUInt8(offset) ^ 0x40, offset);
+      writeFileSync(copy, damaged);
+      const store = new SqliteKeyStore({ path: copy, cacheBytes: 0 });
+      try {
+        if (!(await store.init())) {
+          expect(reasonOf(store), `offset ${offset}`).toMatch(/^ERR_KEY_STORE_(CORRUPT|SCHEMA_TOO_NEW|ROLLBACK)/);
+          outcomes.refused += 1;
+          continue;
+        }
+        const device = await openDevice(store);
+        const values = await device.getMany("sessions", keys);
+        expect(
+          values.map((value) => value && new TextDecoder().decode(value)),
+          `offset ${offset}`,
+        ).toEqual(keys.map((_, at) => `${at} `.repeat(100)));
+        outcomes.unharmed += 1;
+      } catch (error) {
+        if (!isKeyStoreError(error, "ERR_KEY_STORE_CORRUPT")) throw error;
+        outcomes.corrupt += 1;
+      } finally {
+        await store.close();
+        for (const suffix of ["-wal", "-shm"]) rmSync(copy + suffix, { force: true });
+      }
+    }
+    expect(outcomes.refused).toBeGreaterThan(0);
+    expect(outcomes.corrupt).toBeGreaterThan(0);
+  }, 60_000);
+
+  it("does not give out a record whose bytes were changed, and poisons", async () => {
+    const path = await filled();
+    tamper(path, "update record set value = x'00' where key = cast('key 7' as blob)");
+    const device = await deviceOf(path);
+    expect(await device.get("sessions", bytes("key 6"))).toEqual(bytes("6 ".repeat(100)));
+    await expect(device.get("sessions", bytes("key 7"))).rejects.toMatchObject({ code: "ERR_KEY_STORE_CORRUPT" });
+    await expect(device.get("sessions", bytes("key 6"))).rejects.toMatchObject({ code: "ERR_KEY_STORE_POISONED" });
+  });
+});
+
+it("refuses a key store of a later version, and keeps it", async () => {
+  const path = await filled();
+  tamper(path, "insert into migration values ('0042_future', '2030-01-01T00:00:00.000Z')");
+  await refusedAndKept(path, /^ERR_KEY_STORE_SCHEMA_TOO_NEW: .*its schema is 42, this one knows 1/);
+});
+
+describe("the write-ahead log", () => {
+  /** A key store whose writer was killed after it had made commits. */
+  async function killed(commits = 3): Promise<string> {
+    const path = newPath();
+    const child = new Child("write", path, 64);
+    await child.says(commits);
+    await child.kill();
+    return path;
+  }
+
+  it("is used after an unclean end", async () => {
+    const path = await killed();
+    expect((await deviceOf(path)).revision).toBeGreaterThanOrEqual(3n);
+  });
+
+  it("is missed where it is gone after an unclean end, time and again", async () => {
+    const path = await killed();
+    renameSync(`${path}-wal`, `${path}-elsewhere`);
+    rmSync(`${path}-shm`);
+    await refusedAndKept(path, /^ERR_KEY_STORE_ROLLBACK: .*its write-ahead log .* is missing/);
+    await refusedAndKept(path, /^ERR_KEY_STORE_ROLLBACK: .*put the log back beside the file/);
+    renameSync(`${path}-elsewhere`, `${path}-wal`);
+    expect((await deviceOf(path)).revision).toBeGreaterThanOrEqual(3n);
+  });
+
+  it("is missed where it is empty", async () => {
+    const path = await killed();
+    truncateSync(`${path}-wal`, 0);
+    await refusedAndKept(path, /^ERR_KEY_STORE_ROLLBACK: /);
+  });
+
+  it("is done without where that is asked for by name", async () => {
+    const path = await killed();
+    rmSync(`${path}-wal`);
+    const device = await deviceOf({ path, acceptMissingWal: true });
+    expect(device.revision).toBe(0n);
+    await device.commit([put("a", "1")]);
+  });
+
+  it("is missed in a copy of the main file alone that was made while it was open", async () => {
+    const path = newPath();
+    const device = await deviceOf(path);
+    await device.commit([put("a", "1")]);
+    const copy = newPath();
+    copyFileSync(path, copy);
+    await refusedAndKept(copy, /^ERR_KEY_STORE_ROLLBACK: /);
+  });
+
+  it("is not missed after a process that ended without closing anything", async () => {
+    const path = newPath();
+    const child = new Child("exit", path);
+    await child.ended;
+    expect(child.process.exitCode).toBe(0);
+    expect((await deviceOf(path)).revision).toBe(1n);
+  });
+
+  it("is not missed after another program has opened the file and closed it", async () => {
+    const path = await killed();
+    const db = new Database(path);
+    expect(db.prepare("select count(*) from named_record").pluck().get()).toBe(3);
+    db.close();
+    expect(existsSync(`${path}-wal`)).toBe(false);
+    expect((await deviceOf(path)).revision).toBeGreaterThanOrEqual(3n);
+  });
+
+  it("stays bounded, and is still missed after many checkpoints", async () => {
+    const path = newPath();
+    const device = await deviceOf(path);
+    for (let commit = 0; commit < 40; commit += 1)
+      await device.commit([put("a", new Uint8Array(1 << 20).fill(commit))]);
+    expect(readFileSync(`${path}-wal`).byteLength).toBeLessThan(8 * 1024 * 1024);
+    const copy = newPath();
+    copyFileSync(path, copy);
+    await refusedAndKept(copy, /^ERR_KEY_STORE_ROLLBACK: /);
+  });
+});
+
+describe("a file that goes away while it is open", () => {
+  it("ends the commits of its devices where it was removed", async () => {
+    const path = newPath();
+    const device = await deviceOf(path);
+    await device.commit([put("a", "1")]);
+    rmSync(path);
+    await expect(device.commit([put("a", "2")])).rejects.toMatchObject({ code: "ERR_KEY_STORE_ROLLBACK" });
+    expect(device.failed.aborted).toBe(true);
+  });
+
+  it("is not made anew by the process that had it open", async () => {
+    const path = newPath();
+    const store = newStore(path);
+    await store.init();
+    rmSync(path);
+    expect(await store.init()).toBe(false);
+    expect(reasonOf(store)).toMatch(/^ERR_KEY_STORE_ROLLBACK: .*was removed while this process had it open/);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it("ends the commits of its devices where another took its place", async () => {
+    const [path, other] = [newPath(), newPath()];
+    await (await readyStore(other)).close();
+    const device = await deviceOf(path);
+    await device.commit([put("a", "1")]);
+    renameSync(other, path);
+    await expect(device.commit([put("a", "2")])).rejects.toMatchObject({ code: "ERR_KEY_STORE_ROLLBACK" });
+  });
+});
