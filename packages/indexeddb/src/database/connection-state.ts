@@ -1,0 +1,67 @@
+import { EventNode } from "../events/event-node.ts";
+import { IDBDatabase } from "../idl/idb-database.ts";
+import { internal } from "../idl/shape.ts";
+import type { TransactionState } from "../transaction/transaction-state.ts";
+import type { DatabaseState } from "./database-state.ts";
+
+/** Who is told of a connection's beginning and end. */
+export interface ConnectionOwner {
+  opened(connection: ConnectionState): void;
+  closed(connection: ConnectionState): void;
+}
+
+/** The inner side of an `IDBDatabase`: a connection. https://www.w3.org/TR/IndexedDB-3/#connection */
+export class ConnectionState extends EventNode {
+  readonly target: IDBDatabase = new IDBDatabase(internal, this);
+  readonly eventParent = undefined;
+  readonly database: DatabaseState;
+  readonly #owner: ConnectionOwner;
+  /** The name that the program opened it by. */
+  readonly name: string;
+  version: number;
+  closePending = false;
+  /** Transactions that have not finished. */
+  readonly transactions = new Set<TransactionState>();
+  /** The names of the object stores, once the connection no longer follows the database. */
+  #frozenNames: readonly string[] | undefined;
+
+  constructor(database: DatabaseState, owner: ConnectionOwner, name: string, version: number) {
+    super();
+    this.database = database;
+    this.name = name;
+    this.version = version;
+    this.#owner = owner;
+    database.connections.add(this);
+    owner.opened(this);
+  }
+
+  /** In no particular order. */
+  get storeNames(): readonly string[] {
+    return this.#frozenNames ?? [...this.database.schema.stores.keys()];
+  }
+
+  hasStore(name: string): boolean {
+    return this.#frozenNames?.includes(name) ?? this.database.schema.stores.has(name);
+  }
+
+  /** No new transactions; closed when those that run have finished. */
+  close(): void {
+    if (this.closePending) return;
+    this.closePending = true;
+    this.#closeIfDone();
+  }
+
+  transactionFinished(transaction: TransactionState): void {
+    if (!this.transactions.delete(transaction)) return;
+    if (transaction.mode === "versionchange") this.database.upgrade = null;
+    else this.database.scheduler.remove(transaction);
+    this.#closeIfDone();
+  }
+
+  #closeIfDone(): void {
+    if (!this.closePending || this.transactions.size > 0 || this.#frozenNames !== undefined) return;
+    this.#frozenNames = [...this.database.schema.stores.keys()];
+    this.database.connectionClosed(this);
+    this.#owner.closed(this);
+  }
+}

@@ -1,0 +1,48 @@
+import type { Backend } from "../storage/backend.ts";
+import type { DatabaseSchema, StoreSchema } from "../storage/schema.ts";
+import { Scheduler } from "../transaction/scheduler.ts";
+import type { TransactionState } from "../transaction/transaction-state.ts";
+import type { ConnectionState } from "./connection-state.ts";
+
+/** A database with its open connections. */
+export class DatabaseState {
+  readonly backend: Backend;
+  readonly schema: DatabaseSchema;
+  readonly connections = new Set<ConnectionState>();
+  readonly scheduler = new Scheduler();
+  /** The upgrade transaction that is running. */
+  upgrade: TransactionState | null = null;
+
+  readonly #waitingForClose: (() => void)[] = [];
+
+  constructor(backend: Backend, schema: DatabaseSchema) {
+    this.backend = backend;
+    this.schema = schema;
+  }
+
+  storesNamed(names: Iterable<string>): StoreSchema[] {
+    const stores: StoreSchema[] = [];
+    for (const name of names) {
+      const store = this.schema.stores.get(name);
+      if (store !== undefined) stores.push(store);
+    }
+    return stores;
+  }
+
+  /** The connections that are not about to close, but for one. */
+  openConnections(except?: ConnectionState): ConnectionState[] {
+    return [...this.connections].filter((each) => each !== except && !each.closePending);
+  }
+
+  /** Resolves when no connection is left but, if it is given, one. */
+  async closedExcept(connection?: ConnectionState): Promise<void> {
+    while ([...this.connections].some((each) => each !== connection)) {
+      await new Promise<void>((resolve) => this.#waitingForClose.push(resolve));
+    }
+  }
+
+  connectionClosed(connection: ConnectionState): void {
+    this.connections.delete(connection);
+    for (const tell of this.#waitingForClose.splice(0)) tell();
+  }
+}

@@ -1,0 +1,185 @@
+import { reportException } from "../tasks.ts";
+import { type Flow, flowOf } from "./dispatched-event.ts";
+
+/** What `addEventListener` takes: a function, or an object with a `handleEvent` method. */
+export type EventCallback = ((event: Event) => unknown) | { handleEvent(event: Event): unknown };
+
+/** The value of an event handler attribute such as `onsuccess`. */
+export type EventHandler = ((event: Event) => unknown) | null;
+
+interface Listener {
+  readonly type: string;
+  callback: EventCallback | null;
+  readonly capture: boolean;
+  readonly once: boolean;
+  /** Whether it is an event handler attribute: those are replaced in place, and cancel by returning false. */
+  readonly handler: boolean;
+  removed: boolean;
+}
+
+/** What came of a dispatch. */
+export interface DispatchOutcome {
+  /** Whether any listener was called. */
+  readonly called: boolean;
+  /** Whether a listener threw: the transaction is aborted then. */
+  readonly threw: boolean;
+}
+
+const NOT_CALLED: DispatchOutcome = Object.freeze({ called: false, threw: false });
+
+const CAPTURING_PHASE = 1;
+const AT_TARGET = 2;
+const BUBBLING_PHASE = 3;
+
+/**
+ * The inner side of an event target. Node's `EventTarget` dispatches to one
+ * object only; events here take the path that the specification gives them,
+ * from a request over its transaction to the connection.
+ */
+export abstract class EventNode {
+  /** The public object, which events have as their target. */
+  abstract readonly target: EventTarget;
+  /** Where events go next; undefined at the end of the path. */
+  abstract readonly eventParent: EventNode | undefined;
+
+  #listeners: Listener[] | undefined;
+
+  addListener(type: string, callback: EventCallback | null, options: ListenerOptions): void {
+    const { capture, once, signal } = options;
+    if (callback === null || signal?.aborted) return;
+    this.#listeners ??= [];
+    for (const each of this.#listeners) {
+      if (!each.handler && each.type === type && each.callback === callback && each.capture === capture) return;
+    }
+    this.#listeners.push({ type, callback, capture, once, handler: false, removed: false });
+    signal?.addEventListener("abort", () => this.removeListener(type, callback, capture), { once: true });
+  }
+
+  removeListener(type: string, callback: EventCallback | null, capture: boolean): void {
+    const at = this.#listeners?.findIndex(
+      (each) => !each.handler && each.type === type && each.callback === callback && each.capture === capture,
+    );
+    if (at === undefined || at < 0) return;
+    const [listener] = this.#listeners?.splice(at, 1) ?? [];
+    if (listener !== undefined) listener.removed = true;
+  }
+
+  getHandler(type: string): EventHandler {
+    const listener = this.#listeners?.find((each) => each.handler && each.type === type);
+    return (listener?.callback as EventHandler | undefined) ?? null;
+  }
+
+  /** Sets an event handler attribute: it keeps its place among the listeners until it is set to null. */
+  setHandler(type: string, value: unknown): void {
+    const handler = typeof value === "function" || (typeof value === "object" && value !== null) ? value : null;
+    this.#listeners ??= [];
+    const at = this.#listeners.findIndex((each) => each.handler && each.type === type);
+    const existing = this.#listeners[at];
+    if (existing === undefined) {
+      if (handler === null) return;
+      const callback = handler as EventCallback;
+      this.#listeners.push({ type, callback, capture: false, once: false, handler: true, removed: false });
+    } else if (handler === null) {
+      existing.removed = true;
+      this.#listeners.splice(at, 1);
+    } else {
+      existing.callback = handler as EventCallback;
+    }
+  }
+
+  /** Whether an event of this type would reach anybody: where it would not, none need be made. */
+  isHeard(type: string, bubbles: boolean): boolean {
+    if (this.#hears(type, true)) return true;
+    for (let node = this.eventParent; node !== undefined; node = node.eventParent) {
+      if (node.#hears(type, bubbles)) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Dispatches an event here and along the path. Exceptions of listeners are
+   * reported and do not end the dispatch.
+   */
+  dispatch(event: Event): DispatchOutcome {
+    const flow = flowOf(event);
+    const path: EventNode[] = [];
+    for (let node: EventNode | undefined = this; node !== undefined; node = node.eventParent) path.push(node);
+    flow.target = this.target;
+    flow.path = path.map((node) => node.target);
+    const outcome = { called: false, threw: false };
+    try {
+      for (const node of path.slice(1).reverse()) node.#invoke(event, flow, CAPTURING_PHASE, outcome);
+      this.#invoke(event, flow, AT_TARGET, outcome);
+      if (event.bubbles) {
+        for (const node of path.slice(1)) node.#invoke(event, flow, BUBBLING_PHASE, outcome);
+      }
+    } finally {
+      flow.currentTarget = null;
+      flow.phase = 0;
+      flow.path = [];
+    }
+    return outcome;
+  }
+
+  /** Makes and dispatches an event if anybody would hear it. */
+  fire(type: string, make: () => Event, bubbles = false): DispatchOutcome {
+    return this.isHeard(type, bubbles) ? this.dispatch(make()) : NOT_CALLED;
+  }
+
+  #hears(type: string, alsoBubbling: boolean): boolean {
+    const listeners = this.#listeners;
+    if (listeners === undefined) return false;
+    for (const each of listeners) if (each.type === type && (alsoBubbling || each.capture)) return true;
+    return false;
+  }
+
+  #invoke(event: Event, flow: Flow, phase: number, outcome: { called: boolean; threw: boolean }): void {
+    if (this.#listeners === undefined || this.#listeners.length === 0) return;
+    flow.phase = phase;
+    flow.currentTarget = this.target;
+    // Listeners that are added meanwhile are not called; those that are removed say so themselves.
+    const listeners = this.#listeners.slice();
+    if (phase !== AT_TARGET) {
+      this.#call(listeners, event, flow, phase === CAPTURING_PHASE, outcome);
+      return;
+    }
+    this.#call(listeners, event, flow, true, outcome);
+    this.#call(listeners, event, flow, false, outcome);
+  }
+
+  #call(
+    listeners: Listener[],
+    event: Event,
+    flow: Flow,
+    capture: boolean,
+    outcome: { called: boolean; threw: boolean },
+  ): void {
+    if (event.cancelBubble) return;
+    for (const listener of listeners) {
+      if (listener.removed || listener.capture !== capture || listener.type !== event.type) continue;
+      const { callback } = listener;
+      if (callback === null) continue;
+      if (listener.once) this.removeListener(listener.type, callback, capture);
+      outcome.called = true;
+      try {
+        if (typeof callback === "function") {
+          const answer = callback.call(this.target, event);
+          if (listener.handler && answer === false) event.preventDefault();
+        } else if (!listener.handler) {
+          callback.handleEvent(event);
+        }
+      } catch (error) {
+        outcome.threw = true;
+        reportException(error);
+      }
+      if (flow.stopped) return;
+    }
+  }
+}
+
+/** The options of `addEventListener` that matter here. */
+export interface ListenerOptions {
+  readonly capture: boolean;
+  readonly once: boolean;
+  readonly signal: AbortSignal | undefined;
+}

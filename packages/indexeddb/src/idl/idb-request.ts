@@ -1,0 +1,68 @@
+import { exception } from "../errors.ts";
+import type { EventHandler, EventNode } from "../events/event-node.ts";
+import { defineEventHandlers, defineEventTarget } from "../events/event-target.ts";
+import type { RequestState } from "../request/request-state.ts";
+import type { IDBTransaction } from "./idb-transaction.ts";
+import { defineInterface, illegalConstructor, internal } from "./shape.ts";
+
+let stateInside: (request: IDBRequest) => RequestState;
+
+/** https://www.w3.org/TR/IndexedDB-3/#idbrequest */
+export class IDBRequest extends EventTarget {
+  readonly #state: RequestState;
+
+  declare onsuccess: EventHandler;
+  declare onerror: EventHandler;
+
+  static {
+    stateInside = (request) => request.#state;
+  }
+
+  /** @internal Requests come from the methods that ask for something. */
+  constructor(key: unknown = undefined, state?: RequestState) {
+    super();
+    if (key !== internal || state === undefined) throw illegalConstructor();
+    this.#state = state;
+  }
+
+  /** What was asked for; undefined where it failed. Throws `InvalidStateError` while it is pending. */
+  get result(): unknown {
+    const state = this.#state;
+    if (!state.done) throw exception("InvalidStateError", "the request has not finished");
+    return state.result;
+  }
+
+  /** Why it failed; null where it did not. Throws `InvalidStateError` while it is pending. */
+  get error(): DOMException | null {
+    const state = this.#state;
+    if (!state.done) throw exception("InvalidStateError", "the request has not finished");
+    return state.error;
+  }
+
+  /** The object store, index or cursor that was asked; null for requests of a factory. */
+  get source(): object | null {
+    return this.#state.source;
+  }
+
+  get transaction(): IDBTransaction | null {
+    return this.#state.transaction?.target ?? null;
+  }
+
+  get readyState(): "pending" | "done" {
+    return this.#state.done ? "done" : "pending";
+  }
+}
+
+/** https://www.w3.org/TR/IndexedDB-3/#idbopendbrequest */
+export class IDBOpenDBRequest extends IDBRequest {
+  declare onblocked: EventHandler;
+  declare onupgradeneeded: EventHandler;
+}
+
+const nodeOf = (request: IDBRequest): EventNode => stateInside(request);
+
+defineEventTarget(IDBRequest, nodeOf);
+defineEventHandlers(IDBRequest, nodeOf, ["success", "error"]);
+defineInterface(IDBRequest);
+defineEventHandlers(IDBOpenDBRequest, nodeOf, ["blocked", "upgradeneeded"]);
+defineInterface(IDBOpenDBRequest);

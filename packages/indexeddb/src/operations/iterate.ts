@@ -1,0 +1,76 @@
+import type { KeyRange } from "@holdfast/key-store-core";
+import type { CursorState } from "../handles/cursor-state.ts";
+import { joinKeys, withByte } from "../keys/encode.ts";
+import { AFTER } from "../keys/format.ts";
+import type { Operation } from "../transaction/operation.ts";
+import type { TransactionState } from "../transaction/transaction-state.ts";
+import { decodeValue } from "../values/decode.ts";
+import { type Entry, rangeAfter } from "./entries.ts";
+
+/** Where a cursor is to go: so many records on, or to the first at or behind a key. */
+export type Step =
+  | { readonly count: number }
+  | { readonly key: Uint8Array; readonly primaryKey: Uint8Array | undefined };
+
+/** Moves a cursor. https://www.w3.org/TR/IndexedDB-3/#iterate-a-cursor */
+export class Iterate implements Operation {
+  readonly writes = false;
+  readonly #cursor: CursorState;
+  readonly #step: Step;
+  #found: Entry | undefined;
+  #value: unknown;
+
+  constructor(cursor: CursorState, step: Step) {
+    this.#cursor = cursor;
+    this.#step = step;
+  }
+
+  run(transaction: TransactionState): unknown {
+    const step = this.#step;
+    return this.#move(transaction, this.#cursor.position, "count" in step ? step.count : 1);
+  }
+
+  told(): void {
+    this.#cursor.moveTo(this.#found, this.#value);
+  }
+
+  /** Takes what was read ahead, and waits only where that is not enough. */
+  #move(transaction: TransactionState, from: Entry | undefined, count: number): unknown {
+    const { ahead } = this.#cursor;
+    let position = from;
+    for (let left = count; left > 0; left -= 1) {
+      const range = this.#rangeFrom(position);
+      const next = ahead.take(range);
+      if (next === undefined) return this.#readOn(transaction, range, left);
+      position = next;
+    }
+    return this.#arrive(position);
+  }
+
+  async #readOn(transaction: TransactionState, range: KeyRange, left: number): Promise<unknown> {
+    const next = await this.#cursor.ahead.read(transaction, range);
+    return next === undefined || left === 1 ? this.#arrive(next) : this.#move(transaction, next, left - 1);
+  }
+
+  #arrive(entry: Entry | undefined): unknown {
+    this.#found = entry;
+    if (entry === undefined) return null;
+    if (!this.#cursor.keysOnly) this.#value = decodeValue(entry.value);
+    return this.#cursor.target;
+  }
+
+  #rangeFrom(position: Entry | undefined): KeyRange {
+    const { range, direction, source } = this.#cursor;
+    const step = this.#step;
+    const isIndex = source.index !== null;
+    if ("count" in step) return position === undefined ? range : rangeAfter(range, position, direction, isIndex);
+    const { key, primaryKey } = step;
+    const { gt, gte, lt, lte } = range;
+    const lower = gt === undefined ? { gte } : { gt };
+    const upper = lt === undefined ? { lte } : { lt };
+    const target = primaryKey === undefined ? key : joinKeys(key, primaryKey);
+    if (direction === "next" || direction === "nextunique") return { gte: target, ...upper };
+    if (isIndex && primaryKey === undefined) return { ...lower, lt: withByte(key, AFTER) };
+    return { ...lower, lte: target };
+  }
+}

@@ -1,0 +1,102 @@
+/** Something that was active during a task, and is told when the task is over. */
+export interface Turn {
+  /** Called once, when all microtasks of the task have run. */
+  endTurn(): void;
+}
+
+// Test suites replace the timers: ours are those that were there when this module was loaded.
+const { queueMicrotask, setImmediate } = globalThis;
+const { nextTick } = process;
+
+/** After so many tasks in a row the event loop gets a turn, so that input and output go on. */
+const TASKS_IN_A_ROW = 64;
+
+let tasks: (() => void)[] = [];
+let nextTask = 0;
+let turns: Turn[] = [];
+let scheduled = false;
+/** Whether the next task waits for the event loop to have had its turn. */
+let yielding = false;
+let inARow = 0;
+
+/**
+ * Runs `task` when the task that is running and all its microtasks are done.
+ * Tasks run in the order they were queued in, each with its own microtasks: the
+ * event loop of a browser, without the price of one of Node's for each.
+ */
+export function queueTask(task: () => void): void {
+  tasks.push(task);
+  schedule();
+}
+
+/** Calls `turn.endTurn()` when the microtasks of the running task are done, before any other task of ours. */
+export function atEndOfTurn(turn: Turn): void {
+  turns.push(turn);
+  if (yielding) queueMicrotask(endTurnsAfterMicrotasks);
+  else schedule();
+}
+
+/** Runs `work` in a microtask. */
+export const queueWork: (work: () => void) => void = queueMicrotask;
+
+/** Reports an exception as one that nobody caught, as Node's own `EventTarget` does. */
+export function reportException(error: unknown): void {
+  nextTick(() => {
+    throw error;
+  });
+}
+
+function schedule(): void {
+  if (scheduled) return;
+  scheduled = true;
+  // Of the tick queue alone a callback would come before the microtasks of the running task.
+  queueMicrotask(afterMicrotasks);
+}
+
+function afterMicrotasks(): void {
+  nextTick(step);
+}
+
+function step(): void {
+  endTurns();
+  if (nextTask === tasks.length) {
+    finish();
+  } else if (++inARow % TASKS_IN_A_ROW === 0) {
+    yielding = true;
+    setImmediate(runTask);
+  } else {
+    runTask();
+  }
+}
+
+function runTask(): void {
+  yielding = false;
+  const task = tasks[nextTask];
+  nextTask += 1;
+  if (nextTask === tasks.length) {
+    tasks = [];
+    nextTask = 0;
+  }
+  try {
+    task?.();
+  } finally {
+    if (nextTask < tasks.length || turns.length > 0) queueMicrotask(afterMicrotasks);
+    else finish();
+  }
+}
+
+function endTurnsAfterMicrotasks(): void {
+  nextTick(endTurns);
+}
+
+function finish(): void {
+  scheduled = false;
+}
+
+function endTurns(): void {
+  while (turns.length > 0) {
+    const ended = turns;
+    turns = [];
+    for (const turn of ended) turn.endTurn();
+  }
+}

@@ -1,0 +1,88 @@
+import { type KeyRange, type Page, type RecordReader, type StoredRecord, toText } from "@holdfast/key-store-core";
+
+/** A value that is being read: there once the plan was carried out. */
+export interface ValueSlot {
+  value: Uint8Array | undefined;
+}
+
+/** A page of records that is being read: there once the plan was carried out. */
+export interface PageSlot {
+  records: readonly StoredRecord[];
+}
+
+interface Lookups {
+  readonly keys: Uint8Array[];
+  readonly slots: ValueSlot[];
+}
+
+interface Scan {
+  readonly collection: string;
+  readonly range: KeyRange;
+  readonly page: Page;
+  readonly slot: PageSlot;
+}
+
+/**
+ * What a group of operations must read before it can run: collected first, so
+ * that it takes one round trip, whatever the number of operations.
+ */
+export class ReadPlan {
+  readonly #lookups = new Map<string, Lookups>();
+  readonly #scans: Scan[] = [];
+  readonly #touched = new Set<string>();
+
+  /** Plans to read a key's value. */
+  lookup(collection: string, key: Uint8Array): ValueSlot {
+    let lookups = this.#lookups.get(collection);
+    if (lookups === undefined) {
+      lookups = { keys: [], slots: [] };
+      this.#lookups.set(collection, lookups);
+    }
+    const slot: ValueSlot = { value: undefined };
+    lookups.keys.push(key);
+    lookups.slots.push(slot);
+    return slot;
+  }
+
+  /** Plans to list a page. */
+  scan(collection: string, range: KeyRange, page: Page): PageSlot {
+    const slot: PageSlot = { records: [] };
+    this.#scans.push({ collection, range, page, slot });
+    return slot;
+  }
+
+  /**
+   * Says that an operation of this group reads or writes a key. False where an
+   * earlier one of the group does already: what was read for it would be stale.
+   */
+  touches(keys: readonly { readonly collection: string; readonly key: Uint8Array }[]): boolean {
+    const names = keys.map(({ collection, key }) => `${collection}\0${toText(key)}`);
+    if (names.some((name) => this.#touched.has(name))) return false;
+    for (const name of names) this.#touched.add(name);
+    return true;
+  }
+
+  get isEmpty(): boolean {
+    return this.#lookups.size === 0 && this.#scans.length === 0;
+  }
+
+  /** Reads everything. */
+  async read(reader: RecordReader): Promise<void> {
+    const reads: Promise<void>[] = [];
+    for (const [collection, lookups] of this.#lookups) reads.push(readLookups(reader, collection, lookups));
+    for (const scan of this.#scans) reads.push(readScan(reader, scan));
+    if (reads.length === 1) await reads[0];
+    else await Promise.all(reads);
+  }
+}
+
+async function readLookups(reader: RecordReader, collection: string, { keys, slots }: Lookups): Promise<void> {
+  const values = await reader.getMany(collection, keys);
+  slots.forEach((slot, at) => {
+    slot.value = values[at];
+  });
+}
+
+async function readScan(reader: RecordReader, { collection, range, page, slot }: Scan): Promise<void> {
+  slot.records = await reader.list(collection, range, page);
+}

@@ -1,0 +1,279 @@
+import { type Change, Overlay, type RecordReader } from "@holdfast/key-store-core";
+import type { ConnectionState } from "../database/connection-state.ts";
+import { asException, exception } from "../errors.ts";
+import { abortEvent, errorEvent, plainEvent } from "../events/dispatched-event.ts";
+import { EventNode } from "../events/event-node.ts";
+import { ObjectStoreState } from "../handles/object-store-state.ts";
+import { IDBTransaction } from "../idl/idb-transaction.ts";
+import { internal } from "../idl/shape.ts";
+import type { RequestState } from "../request/request-state.ts";
+import { generatorChange } from "../storage/catalog.ts";
+import { deletion, putting, Records } from "../storage/records.ts";
+import type { StoreSchema } from "../storage/schema.ts";
+import { atEndOfTurn, queueTask, type Turn } from "../tasks.ts";
+import { Executor, type Outcome } from "./executor.ts";
+import type { Operation } from "./operation.ts";
+import type { Scheduled } from "./scheduler.ts";
+
+export type TransactionMode = "readonly" | "readwrite" | "versionchange";
+export type TransactionDurability = "default" | "strict" | "relaxed";
+
+/** Something that has read ahead, and must know what is written meanwhile. */
+export interface WriteWatcher {
+  /** `key` is undefined where a range was deleted. */
+  written(collection: string, key: Uint8Array | undefined): void;
+}
+
+/** The inner side of an `IDBTransaction`. https://www.w3.org/TR/IndexedDB-3/#transaction-concept */
+export class TransactionState extends EventNode implements Scheduled, Turn {
+  readonly target: IDBTransaction = new IDBTransaction(internal, this);
+  readonly connection: ConnectionState;
+  readonly mode: TransactionMode;
+  readonly durability: TransactionDurability;
+  readonly scopeIds: readonly number[];
+  phase: "active" | "inactive" | "committing" | "finished" = "active";
+  error: DOMException | null = null;
+  /** Reads records as this transaction sees them. */
+  readonly records: Records;
+  /** Those that have read ahead. */
+  readonly watchers = new Set<WriteWatcher>();
+  /** Called once when it has finished; true if it was committed. */
+  onFinished: ((committed: boolean) => void) | undefined;
+  /** What is added to the changes as it is committed. */
+  lastChanges: (() => readonly Change[]) | undefined;
+
+  readonly #scope: readonly StoreSchema[];
+  /** The names of the stores when it was created: a later upgrade may rename them. */
+  readonly #names: readonly string[];
+  readonly #handles = new Map<StoreSchema, ObjectStoreState>();
+  readonly #overlay: Overlay | undefined;
+  readonly #executor: Executor;
+  readonly #undo: (() => void)[] = [];
+  /** The stores whose key generators have moved. */
+  readonly #generators = new Set<StoreSchema>();
+  #granted = false;
+  #commitStarted = false;
+  /** What the event that is being handled has decided about this transaction, if it is to abort. */
+  #verdict: DOMException | undefined;
+
+  constructor(
+    connection: ConnectionState,
+    mode: TransactionMode,
+    durability: TransactionDurability,
+    scope: readonly StoreSchema[],
+  ) {
+    super();
+    this.connection = connection;
+    this.mode = mode;
+    this.durability = durability;
+    this.#scope = scope;
+    this.#names = scope.map((store) => store.name);
+    this.scopeIds = scope.map((store) => store.id);
+    const base: RecordReader = connection.database.backend.store;
+    this.#overlay = mode === "readonly" ? undefined : new Overlay(base);
+    this.records = new Records(this.#overlay ?? base);
+    this.#executor = new Executor(this);
+    atEndOfTurn(this);
+  }
+
+  get eventParent(): EventNode {
+    return this.connection;
+  }
+
+  get readOnly(): boolean {
+    return this.mode === "readonly";
+  }
+
+  get isFinished(): boolean {
+    return this.phase === "finished";
+  }
+
+  /** The names of the object stores in its scope: for an upgrade transaction all there are. */
+  get scopeNames(): readonly string[] {
+    return this.mode === "versionchange" ? this.connection.storeNames : this.#names;
+  }
+
+  storeNamed(name: string): StoreSchema | undefined {
+    if (this.mode === "versionchange") return this.connection.database.schema.stores.get(name);
+    return this.#scope[this.#names.indexOf(name)];
+  }
+
+  /** The handle of an object store: always the same one. */
+  handleOf(store: StoreSchema): ObjectStoreState {
+    let handle = this.#handles.get(store);
+    if (handle === undefined) {
+      handle = new ObjectStoreState(this, store);
+      this.#handles.set(store, handle);
+    }
+    return handle;
+  }
+
+  /** Throws unless requests may be placed now. */
+  requireActive(): void {
+    if (this.phase !== "active") {
+      throw exception(
+        "TransactionInactiveError",
+        "the transaction is not active: it has finished, or is not at work now",
+      );
+    }
+  }
+
+  /** Puts an operation into the queue; `request` is null for work that nobody asked for by a request. */
+  place(operation: Operation, request: RequestState | null): void {
+    this.#executor.place(operation, request);
+  }
+
+  granted(): void {
+    this.#granted = true;
+    this.#executor.start();
+  }
+
+  /** Remembers how to take back a change that is not a record. */
+  undoWith(undo: () => void): void {
+    this.#undo.push(undo);
+  }
+
+  /** Sets a key generator's next number: stored with the transaction, taken back with it. */
+  moveGenerator(store: StoreSchema, next: number): void {
+    if (!this.#generators.has(store)) {
+      const before = store.nextKey;
+      this.#generators.add(store);
+      this.undoWith(() => {
+        store.nextKey = before;
+      });
+    }
+    store.nextKey = next;
+  }
+
+  put(collection: string, key: Uint8Array, value: Uint8Array): void {
+    this.#changes.apply(putting(collection, key, value));
+    this.#written(collection, key);
+  }
+
+  remove(collection: string, key: Uint8Array): void {
+    this.#changes.apply(deletion(collection, key));
+    this.#written(collection, key);
+  }
+
+  /** Applies a change whose keys are stored ones. */
+  apply(change: Change): void {
+    this.#changes.apply(change);
+    this.#written(change.collection, undefined);
+  }
+
+  endTurn(): void {
+    if (this.phase === "active") this.phase = "inactive";
+    const verdict = this.#verdict;
+    this.#verdict = undefined;
+    if (verdict !== undefined) this.abort(verdict);
+    else this.settle();
+  }
+
+  /** Aborts when the microtasks of the running task are done. */
+  abortAtEndOfTurn(error: DOMException): void {
+    this.#verdict = error;
+    atEndOfTurn(this);
+  }
+
+  /** `IDBTransaction.commit()`: for a transaction that is active. */
+  commit(): void {
+    this.phase = "committing";
+    this.settle();
+  }
+
+  /** Commits if there is nothing left to do and nobody can ask for more. */
+  settle(): void {
+    if (this.phase !== "inactive" && this.phase !== "committing") return;
+    if (this.#commitStarted || !this.#granted || !this.#executor.isIdle) return;
+    this.phase = "committing";
+    this.#commitStarted = true;
+    if (this.#overlay === undefined) {
+      queueTask(() => this.#complete());
+      return;
+    }
+    for (const change of this.lastChanges?.() ?? []) this.#overlay.apply(change);
+    for (const store of this.#generators) {
+      if (!store.deleted) this.#overlay.apply(generatorChange(this.connection.database.schema.id, store));
+    }
+    if (this.#overlay.isEmpty) {
+      queueTask(() => this.#complete());
+      return;
+    }
+    this.connection.database.backend.store.commit(this.#overlay.changes()).then(
+      () => queueTask(() => this.#complete()),
+      (error: unknown) => queueTask(() => this.abort(asException(error))),
+    );
+  }
+
+  /** Takes back everything. Without an error it is the program that wanted it so. */
+  abort(error: DOMException | null): void {
+    if (this.phase === "finished") return;
+    this.phase = "finished";
+    this.error = error;
+    for (const undo of this.#undo.splice(0).reverse()) undo();
+    for (const request of this.#executor.cancel()) {
+      // Not pending any more, though nobody has been told yet.
+      queueTask(() => this.#cancelRequest(request));
+    }
+    queueTask(() => {
+      this.#release();
+      this.fire("abort", abortEvent, true);
+      this.onFinished?.(false);
+    });
+  }
+
+  /** Tells a request's result. Answers whether anybody listened: then the turn must end before the next one. */
+  deliver({ operation, request, error, result }: Outcome): boolean {
+    if (error === undefined) operation.told?.();
+    if (request === null) {
+      if (error !== undefined) this.abort(error);
+      return false;
+    }
+    if (error === undefined) request.succeed(result);
+    else request.fail(error);
+    const bubbles = error !== undefined;
+    const type = bubbles ? "error" : "success";
+    if (!request.isHeard(type, bubbles)) {
+      if (error !== undefined) this.abort(error);
+      return false;
+    }
+    const event = bubbles ? errorEvent() : plainEvent(type);
+    if (this.phase === "inactive") this.phase = "active";
+    const { threw } = request.dispatch(event);
+    if (threw && this.phase === "active") {
+      this.#verdict = exception("AbortError", "a listener of one of its requests threw an exception");
+    } else if (error !== undefined && !event.defaultPrevented) {
+      this.#verdict = error;
+    }
+    atEndOfTurn(this);
+    return true;
+  }
+
+  get #changes(): Overlay {
+    if (this.#overlay === undefined) throw new TypeError("a read-only transaction was asked to write");
+    return this.#overlay;
+  }
+
+  #written(collection: string, key: Uint8Array | undefined): void {
+    for (const watcher of this.watchers) watcher.written(collection, key);
+  }
+
+  #cancelRequest(request: RequestState): void {
+    request.fail(exception("AbortError", "the transaction was aborted"));
+    request.fire("error", errorEvent, true);
+  }
+
+  #complete(): void {
+    if (this.phase === "finished") return;
+    this.phase = "finished";
+    this.#undo.length = 0;
+    this.#release();
+    this.fire("complete", () => plainEvent("complete"));
+    this.onFinished?.(true);
+  }
+
+  #release(): void {
+    this.watchers.clear();
+    this.connection.transactionFinished(this);
+  }
+}

@@ -1,0 +1,85 @@
+import { deserialize } from "node:v8";
+import { Decoder } from "cbor-x";
+import { CBOR_OPTIONS, FORMAT, type StoredAttachment } from "./format.ts";
+
+const cbor = new Decoder(CBOR_OPTIONS);
+
+/**
+ * The value of stored bytes: always a new one.
+ *
+ * @throws `DataError` where the bytes are not those of a value
+ */
+export function decodeValue(stored: Uint8Array): unknown {
+  try {
+    return decode(stored);
+  } catch (cause) {
+    throw new DOMException("a stored value is not what was written", { name: "DataError", cause });
+  }
+}
+
+function decode(stored: Uint8Array): unknown {
+  const bytes = stored.subarray(1);
+  switch (stored[0]) {
+    case FORMAT.cbor:
+      return cbor.decode(bytes);
+    case FORMAT.v8:
+      return deserialize(bytes);
+    case FORMAT.v8WithAttachments: {
+      const [value, placeholders, attachments] = deserialize(bytes) as [unknown, object[], StoredAttachment[]];
+      const originals = new Map<unknown, object>();
+      placeholders.forEach((placeholder, nth) => {
+        originals.set(placeholder, restored(attachments[nth]));
+      });
+      return replace(value, originals);
+    }
+    default:
+      throw new TypeError(`there is no format ${stored[0]}`);
+  }
+}
+
+function restored(attachment: StoredAttachment | undefined): object {
+  switch (attachment?.kind) {
+    case "blob":
+      return new Blob([bytesOf(attachment)], { type: attachment.type });
+    case "file":
+      return new File([bytesOf(attachment)], attachment.name, {
+        type: attachment.type,
+        lastModified: attachment.lastModified,
+      });
+    case "exception":
+      return new DOMException(attachment.message, attachment.name);
+    default:
+      throw new TypeError("an attachment is missing");
+  }
+}
+
+function bytesOf(attachment: { readonly bytes: Uint8Array }): Uint8Array<ArrayBuffer> {
+  return attachment.bytes as Uint8Array<ArrayBuffer>; // it comes from V8's deserializer, which shares nothing
+}
+
+/** Puts the originals where their placeholders are, all through a value. */
+function replace(value: unknown, originals: ReadonlyMap<unknown, object>): unknown {
+  const done = new Set<object>();
+  const visit = (each: unknown): unknown => {
+    const original = originals.get(each);
+    if (original !== undefined) return original;
+    if (typeof each !== "object" || each === null || done.has(each)) return each;
+    done.add(each);
+    if (each instanceof Map) {
+      const entries = [...each];
+      each.clear();
+      for (const [key, member] of entries) each.set(visit(key), visit(member));
+    } else if (each instanceof Set) {
+      const members = [...each];
+      each.clear();
+      for (const member of members) each.add(visit(member));
+    } else if (!ArrayBuffer.isView(each)) {
+      for (const [key, member] of Object.entries(each)) {
+        const replaced = visit(member);
+        if (replaced !== member) (each as Record<string, unknown>)[key] = replaced;
+      }
+    }
+    return each;
+  };
+  return visit(value);
+}

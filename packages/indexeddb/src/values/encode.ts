@@ -1,0 +1,49 @@
+import { serialize } from "node:v8";
+import { Encoder } from "cbor-x";
+import type { Attachment, Clone } from "./clone.ts";
+import { CBOR_OPTIONS, FORMAT, type StoredAttachment } from "./format.ts";
+
+const cbor = new Encoder(CBOR_OPTIONS);
+
+/**
+ * The bytes that are stored for a clone, or a promise of them where the bytes
+ * of a Blob must be read first.
+ *
+ * @throws `DataCloneError` for what V8 cannot hold
+ */
+export function encodeValue(clone: Clone): Uint8Array | Promise<Uint8Array> {
+  if (clone.plain) return withFormat(FORMAT.cbor, cbor.encode(clone.value));
+  if (clone.attachments.length > 0) return encodeWithAttachments(clone);
+  return withFormat(FORMAT.v8, toV8(clone.value));
+}
+
+async function encodeWithAttachments(clone: Clone): Promise<Uint8Array> {
+  const placeholders = clone.attachments.map((each) => each.placeholder);
+  const stored = await Promise.all(clone.attachments.map(storedAttachment));
+  return withFormat(FORMAT.v8WithAttachments, toV8([clone.value, placeholders, stored]));
+}
+
+async function storedAttachment({ original }: Attachment): Promise<StoredAttachment> {
+  if (!(original instanceof Blob)) return { kind: "exception", name: original.name, message: original.message };
+  const { type } = original;
+  const bytes = new Uint8Array(await original.arrayBuffer());
+  if (!(original instanceof File)) return { kind: "blob", type, bytes };
+  return { kind: "file", type, bytes, name: original.name, lastModified: original.lastModified };
+}
+
+function toV8(value: unknown): Uint8Array {
+  try {
+    return serialize(value);
+  } catch (error) {
+    // Out of memory, or too deep for the stack, says so itself.
+    if (error instanceof RangeError) throw error;
+    throw new DOMException(error instanceof Error ? error.message : String(error), "DataCloneError");
+  }
+}
+
+function withFormat(format: number, bytes: Uint8Array): Uint8Array {
+  const stored = Buffer.allocUnsafe(bytes.length + 1);
+  stored[0] = format;
+  stored.set(bytes, 1);
+  return stored;
+}

@@ -1,0 +1,50 @@
+/** Prototypes of this library's own interfaces: none of them can be cloned. */
+const ours = new WeakSet<object>();
+
+/** Says that objects with this prototype are platform objects. */
+export function registerPlatformPrototype(prototype: object): void {
+  ours.add(prototype);
+}
+
+/** Interfaces of the platform; looked up by name, because Node loads some of them when they are first touched. */
+const INTERFACES: ReadonlySet<string> = new Set([
+  "AbortController",
+  "Blob",
+  "BroadcastChannel",
+  "CompressionStream",
+  "Crypto",
+  "CryptoKey",
+  "DOMException",
+  "DecompressionStream",
+  "Event",
+  "EventTarget",
+  "FormData",
+  "Headers",
+  "MessageChannel",
+  "Performance",
+  "PerformanceEntry",
+  "ReadableStream",
+  "Request",
+  "Response",
+  "SubtleCrypto",
+  "TextDecoder",
+  "TextEncoder",
+  "TransformStream",
+  "URL",
+  "URLSearchParams",
+  "WebSocket",
+  "WritableStream",
+]);
+
+/** Whether an object implements an interface of the platform, and so is more than its properties. */
+export function isPlatformObject(value: object): boolean {
+  for (let at: unknown = Object.getPrototypeOf(value); at !== null; at = Object.getPrototypeOf(at)) {
+    const prototype = at as object;
+    if (prototype === Object.prototype) return false;
+    if (ours.has(prototype)) return true;
+    const constructor: unknown = Object.getOwnPropertyDescriptor(prototype, "constructor")?.value;
+    if (typeof constructor !== "function" || !INTERFACES.has(constructor.name)) continue;
+    if ((globalThis as Record<string, unknown>)[constructor.name] === constructor) return true;
+  }
+  return false;
+}
