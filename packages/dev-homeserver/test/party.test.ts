@@ -89,6 +89,48 @@ describe("two parties on engines in memory", () => {
     expect((await bob.sync()).received).toEqual([]);
   });
 
+  test("share a room's key with a device that comes later, from where it comes", async () => {
+    const { alice, bob, room } = await conversation("second");
+    await alice.sendText(room, "before");
+    const { userId } = bob;
+    const { device_id, access_token } = await bob.client.call("POST", "/login", {
+      type: "m.login.password",
+      identifier: { type: "m.id.user", user: userId },
+      password: "password of second-bob",
+      device_id: "SECOND",
+    });
+    const credentials = {
+      homeserver: server.url,
+      userId,
+      deviceId: String(device_id),
+      accessToken: String(access_token),
+    };
+    const engine = await inMemoryEngine(userId, "SECOND");
+    const second = new Party({ client: new HomeserverClient(credentials), engine });
+    await second.flush();
+    await alice.sync();
+    await alice.sendText(room, "after");
+    expect(told((await second.sync()).received)).toEqual(["UnknownMessageIndex", "after"]);
+    expect(told((await bob.sync()).received)).toEqual(["before", "after"]);
+  });
+
+  test("begin a session by the fallback key when no one-time key is left", async () => {
+    const [alice, bob] = [await newParty("fallback-alice"), await newParty("fallback-bob")];
+    // Only a sync tells the engine that this homeserver takes fallback keys.
+    await bob.sync();
+    const claim = { one_time_keys: { [bob.userId]: { DEVICE: "signed_curve25519" } } };
+    const counts = async () => (await bob.client.call("POST", "/keys/upload", {})).one_time_key_counts;
+    while (JSON.stringify(await counts()) !== '{"signed_curve25519":0}')
+      await alice.client.call("POST", "/keys/claim", claim);
+    const room = await alice.createEncryptedRoom([bob.userId]);
+    await bob.join(room);
+    await alice.sendText(room, "by the fallback key");
+    const { device_unused_fallback_key_types: unused } = await bob.client.call("GET", "/sync");
+    expect(unused).toEqual([]);
+    expect(told((await bob.sync()).received)).toEqual(["by the fallback key"]);
+    expect(await counts()).toEqual({ signed_curve25519: 50 });
+  });
+
   test("send nothing into a room that is not encrypted", async () => {
     const party = await newParty("plain");
     const { room_id: room } = await party.client.call("POST", "/createRoom", {});

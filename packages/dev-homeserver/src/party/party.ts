@@ -180,6 +180,8 @@ export class Party {
     await this.engine.run(async (machine) => {
       const users = (ids: readonly string[] = []): UserId[] => ids.map((id) => new UserId(id));
       await machine.updateTrackedUsers(users(newMembers(response)));
+      // A first sync does not say whose devices have changed meanwhile: anybody's may have.
+      if (this.#since === undefined) await machine.markAllTrackedUsersAsDirty();
       await machine.receiveSyncChanges(
         JSON.stringify(response.to_device?.events ?? []),
         new DeviceLists(users(lists?.changed), users(lists?.left)),
