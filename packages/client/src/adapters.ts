@@ -1,4 +1,4 @@
-import { type KeyStore, KeyStoreError, type LazyKeyStore } from "@holdfast/key-store-core";
+import { type KeyStore, KeyStoreError, type LazyKeyStore, messageOf } from "@holdfast/key-store-core";
 
 type Importer = (specifier: string) => Promise<unknown>;
 
@@ -22,10 +22,12 @@ export function adapterCandidate<Module>(
       try {
         adapter = (await importAdapter(specifier)) as Module;
       } catch (cause) {
-        const missing = (cause as NodeJS.ErrnoException).code === "ERR_MODULE_NOT_FOUND";
+        const { code } = cause as NodeJS.ErrnoException;
+        // Only where it is the adapter itself that is missing: not one of the modules that it needs.
+        const missing = code === "ERR_MODULE_NOT_FOUND" && messageOf(cause).includes(`'${specifier}'`);
         const reason = missing
           ? `the adapter is not installed: npm install ${specifier}`
-          : `the adapter ${specifier} could not be loaded`;
+          : `the adapter ${specifier} could not be loaded: ${messageOf(cause)}`;
         throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", reason, { cause });
       }
       return make(adapter);

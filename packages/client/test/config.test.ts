@@ -30,7 +30,7 @@ describe("the address of PostgreSQL", () => {
       DATABASE_URL: "postgres://c/three",
       PGHOST: "d",
     };
-    expect(postgresAddress(env)).toEqual({ connectionString: "postgres://a/one" });
+    expect(postgresAddress(env)).toEqual({ url: "postgres://a/one" });
   });
 
   it("is made of the add-on's parts, those that are set", () => {
@@ -50,13 +50,23 @@ describe("the address of PostgreSQL", () => {
   it("is DATABASE_URL before libpq's variables, unless that names another engine", () => {
     const libpq = { PGHOST: "/run/postgresql", PGDATABASE: "keys", PGSSLMODE: "require" };
     expect(postgresAddress({ DATABASE_URL: "postgresql://c/db", ...libpq })).toEqual({
-      connectionString: "postgresql://c/db",
+      url: "postgresql://c/db",
     });
     expect(postgresAddress({ DATABASE_URL: "mysql://c/db", ...libpq })).toEqual({
       host: "/run/postgresql",
       database: "keys",
-      sslmode: "require",
+      tls: "require",
     });
+  });
+
+  it.each([
+    ["disable", { tls: false }],
+    ["prefer", {}],
+    ["require", { tls: "require" }],
+    ["verify-ca", { tls: "verify-full" }],
+    ["verify-full", { tls: "verify-full" }],
+  ])("is reached as PGSSLMODE=%s says", (PGSSLMODE, tls) => {
+    expect(postgresAddress({ PGHOST: "a", PGSSLMODE })).toEqual({ host: "a", ...tls });
   });
 
   it("is not looked for when USE_POSTGRES_STORE is false", () => {

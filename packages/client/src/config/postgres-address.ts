@@ -1,15 +1,15 @@
-import { type Environment, flag, misconfigured, port, text } from "./variables.ts";
+import { choice, type Environment, flag, misconfigured, port, text } from "./variables.ts";
 
 /** Where PostgreSQL is: a connection string, or its parts. */
 export type PostgresAddress =
-  | { readonly connectionString: string }
+  | { readonly url: string }
   | {
       readonly host: string;
       readonly port?: number;
       readonly database?: string;
       readonly user?: string;
       readonly password?: string;
-      readonly sslmode?: string;
+      readonly tls?: false | "require" | "verify-full";
     };
 
 const POSTGRES_URL = /^postgres(ql)?:\/\//;
@@ -38,7 +38,7 @@ function addonAddress(env: Environment): PostgresAddress | undefined {
   const uri = text(env, "POSTGRESQL_ADDON_URI");
   if (uri !== undefined) {
     if (!POSTGRES_URL.test(uri)) misconfigured("POSTGRESQL_ADDON_URI must begin with postgres:// or postgresql://");
-    return { connectionString: uri };
+    return { url: uri };
   }
   return partsFrom(env, "POSTGRESQL_ADDON_", "DB");
 }
@@ -46,13 +46,18 @@ function addonAddress(env: Environment): PostgresAddress | undefined {
 /** Other programs use this variable too: one that names another engine says nothing about PostgreSQL. */
 function databaseUrl(env: Environment): PostgresAddress | undefined {
   const url = text(env, "DATABASE_URL");
-  return url !== undefined && POSTGRES_URL.test(url) ? { connectionString: url } : undefined;
+  return url !== undefined && POSTGRES_URL.test(url) ? { url } : undefined;
 }
 
 function libpqAddress(env: Environment): PostgresAddress | undefined {
   const parts = partsFrom(env, "PG", "DATABASE");
-  const sslmode = text(env, "PGSSLMODE");
-  return parts === undefined || sslmode === undefined ? parts : { ...parts, sslmode };
+  if (parts === undefined) return undefined;
+  const mode = choice(env, "PGSSLMODE", ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]);
+  if (mode === "disable") return { ...parts, tls: false };
+  if (mode === "require") return { ...parts, tls: "require" };
+  // There is no level between an unchecked and a fully checked certificate: the stricter one is safe.
+  if (mode === "verify-ca" || mode === "verify-full") return { ...parts, tls: "verify-full" };
+  return parts;
 }
 
 function partsFrom(
