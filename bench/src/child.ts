@@ -1,40 +1,48 @@
-/** A child process: one workload on one engine, once. Its task comes as its argument, its answer goes to the parent. */
+/**
+ * A child process: workloads on one engine, one after the other on one device.
+ * Its task comes as its argument; an answer for each workload goes to the parent.
+ */
 import { writeFile } from "node:fs/promises";
 import { Session } from "node:inspector/promises";
+import { join } from "node:path";
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import { subjectOf } from "./engines/index.ts";
+import type { Subject } from "./engines/subject.ts";
 import type { Measurement, Reply, Task } from "./protocol.ts";
 import { workloads } from "./workloads/index.ts";
+import { Scene } from "./workloads/scene.ts";
 import type { Prepared } from "./workloads/workload.ts";
 
-async function measure(task: Task): Promise<Measurement> {
+async function measure(task: Task): Promise<void> {
   await using subject = await subjectOf(task);
-  const prepared = await workloads[task.workload](subject, task);
-  const before = { commits: await subject.commits(), statements: await subject.statements() };
-  // What the set-up left behind is not the workload's to clear away.
-  globalThis.gc?.();
-  await eventLoopTurn();
-  const ms = await timed(prepared, task.profile);
-  const after = { commits: await subject.commits(), statements: await subject.statements() };
-  await prepared.finish();
-  return {
-    ms,
-    calls: prepared.calls,
-    commits: after.commits - before.commits,
-    statements:
-      before.statements === undefined || after.statements === undefined
-        ? undefined
-        : after.statements - before.statements,
-  };
+  const scene = await Scene.set(subject);
+  for (const workload of task.workloads) {
+    const prepared = await workloads[workload](scene, task);
+    const profile = task.profiles && join(task.profiles, `${workload}.cpuprofile`);
+    const measurement = await measureOne(subject, prepared, profile);
+    await prepared.check();
+    answer({ workload, measurement });
+  }
+  await scene.close();
 }
 
-async function timed(prepared: Prepared, profile: string | undefined): Promise<number> {
+async function measureOne(subject: Subject, prepared: Prepared, profile: string | undefined): Promise<Measurement> {
+  const before = { commits: await subject.commits(), statements: await subject.statements() };
+  // What came before is not the workload's to clear away.
+  globalThis.gc?.();
+  await eventLoopTurn();
   const stopProfile = profile === undefined ? undefined : await startProfile(profile);
   const began = performance.now();
   await prepared.run();
   const ms = performance.now() - began;
   await stopProfile?.();
-  return ms;
+  const after = { commits: await subject.commits(), statements: await subject.statements() };
+  const commits = after.commits - before.commits;
+  const statements =
+    before.statements === undefined || after.statements === undefined
+      ? undefined
+      : after.statements - before.statements;
+  return { ms, calls: prepared.calls, commits, statements };
 }
 
 /** Profiles until the function that it answers with is called, which writes the profile. */
@@ -51,14 +59,14 @@ async function startProfile(file: string): Promise<() => Promise<void>> {
   };
 }
 
-async function answer(): Promise<Reply> {
-  try {
-    return { measurement: await measure(JSON.parse(process.argv[2] ?? "")) };
-  } catch (error) {
-    return { failure: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-  }
+function answer(reply: Reply): void {
+  process.send?.(reply);
 }
 
-process.send?.(await answer());
-// The engine's timers may still be pending: the answer is all that is wanted of this process.
+try {
+  await measure(JSON.parse(process.argv[2] ?? ""));
+} catch (error) {
+  answer({ failure: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+}
+// What the engine may still wait for is not waited for.
 process.disconnect();

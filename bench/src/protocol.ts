@@ -21,10 +21,10 @@ export interface Sizes {
 /** What the issue of the benchmark asks for. */
 export const FULL_SIZE: Sizes = { events: 300, rooms: 300, importedKeys: 20_000, trackedUsers: 10_000 };
 
-/** What a child process is to do: one workload on one engine, once. */
+/** What a child process is to do: these workloads on one engine, in their order, once. */
 export interface Task {
-  readonly workload: WorkloadName;
   readonly engine: EngineName;
+  readonly workloads: readonly WorkloadName[];
   readonly sizes: Sizes;
   /** Empty, and the child's own. */
   readonly directory: string;
@@ -32,8 +32,8 @@ export interface Task {
   readonly exportedKeysFile: string;
   /** An empty database of the child's own, and one from which to watch it; only for PostgreSQL. */
   readonly postgres?: PostgresPlaces | undefined;
-  /** Where to write a CPU profile of the timed part; absent: none is taken. */
-  readonly profile?: string | undefined;
+  /** A directory for a CPU profile of each timed part; absent: none is taken. */
+  readonly profiles?: string | undefined;
 }
 
 export interface PostgresPlaces {
@@ -43,7 +43,7 @@ export interface PostgresPlaces {
   readonly watchUrl: string;
 }
 
-/** What a child process answers: figures of the timed part. */
+/** Figures of the timed part of one workload. */
 export interface Measurement {
   readonly ms: number;
   /** Calls of the crypto engine, each awaited before the next. */
@@ -54,5 +54,7 @@ export interface Measurement {
   readonly statements?: number | undefined;
 }
 
-/** What comes from a child process: its answer, or why there is none. */
-export type Reply = { readonly measurement: Measurement } | { readonly failure: string };
+/** What comes from a child process: an answer for each workload, or why there is none. */
+export type Reply =
+  | { readonly workload: WorkloadName; readonly measurement: Measurement }
+  | { readonly failure: string };

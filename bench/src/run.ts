@@ -9,8 +9,8 @@ import { exportedRoomKeys } from "./matrix/exported-keys.ts";
 import type { Options } from "./options.ts";
 import type { EngineName, Measurement, Reply, Task, WorkloadName } from "./protocol.ts";
 
-/** How long one child may take. */
-const CHILD_TIMEOUT_MS = 300_000;
+/** How long one child may take: all workloads on one engine. */
+const CHILD_TIMEOUT_MS = 600_000;
 
 /** All measurements of one workload on one engine, in the order of the runs. */
 export interface Series {
@@ -25,17 +25,16 @@ export interface Figures {
 }
 
 /**
- * Measures everything that is asked for. Runs are interleaved, and the order
- * of the engines changes from run to run, so that a machine which is slow for a
- * while is slow for all.
+ * Measures everything that is asked for. In every run each engine has a
+ * process to itself, and the order of the engines changes from run to run, so
+ * that a machine which is slow for a while is slow for all.
  */
 export async function measureAll(options: Options, progress: (line: string) => void): Promise<Figures> {
-  const { runs, workloads, engines } = options;
+  const { runs, workloads, engines, sizes } = options;
   await using cleanup = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), "holdfast-bench-"));
   cleanup.defer(() => rm(directory, { recursive: true, force: true }));
   await requireDisk(directory);
-  if (options.profile !== undefined) await mkdir(options.profile, { recursive: true });
   const server = engines.includes("postgres") ? cleanup.use(await DatabaseServer.start()) : undefined;
   const exportedKeysFile = join(directory, "exported-keys.json");
   const machine = new MachineFigures();
@@ -46,21 +45,29 @@ export async function measureAll(options: Options, progress: (line: string) => v
   );
 
   for (let run = 0; run < runs; run += 1) {
-    await writeFile(exportedKeysFile, JSON.stringify(exportedRoomKeys(options.sizes.importedKeys)));
+    progress(`run ${run + 1} of ${runs}: this machine`);
+    await writeFile(exportedKeysFile, JSON.stringify(exportedRoomKeys(sizes.importedKeys)));
     if (server === undefined) await machine.measure(directory, undefined);
     else await server.withDatabase(({ url }) => machine.measure(directory, url));
-    for (const [index, { workload, engine, measurements }] of inOrderOf(run, series).entries()) {
-      progress(`run ${run + 1} of ${runs}: ${index + 1} of ${series.length}, ${workload} on ${engine}`);
+    for (const engine of beginningWith(run, engines)) {
       const own = join(directory, "child");
       await mkdir(own);
-      const profile = options.profile && join(options.profile, `${workload}-${engine}-${run + 1}.cpuprofile`);
-      const task: Task = { workload, engine, sizes: options.sizes, directory: own, exportedKeysFile, profile };
-      const needsDatabase = engine === "postgres" && server !== undefined;
-      measurements.push(
-        needsDatabase
-          ? await server.withDatabase((postgres) => measureInChild({ ...task, postgres }))
-          : await measureInChild(task),
-      );
+      const profiles = options.profile && join(options.profile, `${engine}-${run + 1}`);
+      if (profiles !== undefined) await mkdir(profiles, { recursive: true });
+      const task: Task = {
+        engine,
+        workloads: workloads.filter((workload) => canRun(workload, engine)),
+        sizes,
+        directory: own,
+        exportedKeysFile,
+        profiles,
+      };
+      const keep = (workload: WorkloadName, measurement: Measurement): void => {
+        progress(`run ${run + 1} of ${runs}: ${workload} on ${engine}`);
+        series.find((one) => one.workload === workload && one.engine === engine)?.measurements.push(measurement);
+      };
+      if (engine !== "postgres" || server === undefined) await measureInChild(task, keep);
+      else await server.withDatabase((postgres) => measureInChild({ ...task, postgres }, keep));
       await rm(own, { recursive: true });
     }
   }
@@ -73,30 +80,36 @@ function canRun(workload: WorkloadName, engine: EngineName): boolean {
   return workload !== "open" || engine !== "in-memory";
 }
 
-/** The workloads in their order, each with its engines in an order that every run begins elsewhere. */
-function inOrderOf(run: number, series: readonly Series[]): Series[] {
-  const byWorkload = Map.groupBy(series, ({ workload }) => workload);
-  return [...byWorkload.values()].flatMap((engines) => {
-    const first = run % engines.length;
-    return [...engines.slice(first), ...engines.slice(0, first)];
-  });
+/** The same, beginning elsewhere in every run. */
+function beginningWith<T>(run: number, items: readonly T[]): T[] {
+  const first = run % items.length;
+  return [...items.slice(first), ...items.slice(0, first)];
 }
 
-async function measureInChild(task: Task): Promise<Measurement> {
+async function measureInChild(
+  task: Task,
+  keep: (workload: WorkloadName, measurement: Measurement) => void,
+): Promise<void> {
   const child = fork(new URL("./child.ts", import.meta.url), [JSON.stringify(task)], {
     execArgv: ["--expose-gc"],
     // A program's own log lines would be lost among the figures; what goes wrong is not.
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   const timer = setTimeout(() => child.kill("SIGKILL"), CHILD_TIMEOUT_MS);
-  let reply: Reply | undefined;
+  const waiting = new Set(task.workloads);
+  let failure: string | undefined;
   child.on("message", (message) => {
-    reply = message as Reply;
+    const reply = message as Reply;
+    if ("failure" in reply) {
+      failure = reply.failure;
+      return;
+    }
+    waiting.delete(reply.workload);
+    keep(reply.workload, reply.measurement);
   });
   const [code, signal] = await once(child, "exit");
   clearTimeout(timer);
-  if (reply !== undefined && "measurement" in reply) return reply.measurement;
-  throw new Error(
-    `${task.workload} on ${task.engine}: ${reply?.failure ?? `the process ended with ${signal ?? code}`}`,
-  );
+  const [missing] = waiting;
+  if (failure === undefined && missing === undefined) return;
+  throw new Error(`${missing} on ${task.engine}: ${failure ?? `the process ended with ${signal ?? code}`}`);
 }

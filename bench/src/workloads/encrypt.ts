@@ -1,11 +1,11 @@
 import { RoomId } from "@matrix-org/matrix-sdk-crypto-wasm";
-import { bodies, messageContent, PEER, roomIds, setScene, shareRoomKey } from "./scene.ts";
+import { bodies, messageContent, roomIds, shareRoomKey } from "../matrix/rooms.ts";
+import { PEER } from "./scene.ts";
 import { expectEqual, type Workload } from "./workload.ts";
 
 /** Messages encrypted in one room, whose key the peer has. */
-export const encrypt: Workload = async (subject, { sizes }) => {
-  const { machine, close } = await setScene(subject);
-  const [room = ""] = roomIds(1);
+export const encrypt: Workload = async ({ machine }, { sizes }) => {
+  const [room = ""] = roomIds("encrypt", 1);
   await shareRoomKey(machine, room, PEER.userId);
   const contents = bodies(sizes.events).map(messageContent);
   const ciphertexts = new Set<string>();
@@ -16,9 +16,8 @@ export const encrypt: Workload = async (subject, { sizes }) => {
         ciphertexts.add(await machine.encryptRoomEvent(new RoomId(room), "m.room.message", content));
       }
     },
-    async finish() {
+    async check() {
       expectEqual("different ciphertexts", ciphertexts.size, contents.length);
-      await close();
     },
   };
 };

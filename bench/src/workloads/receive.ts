@@ -1,30 +1,25 @@
-import { DeviceLists, RoomId } from "@matrix-org/matrix-sdk-crypto-wasm";
-import { anyTrust, encrypted, roomIds, roomKeysFromPeer, setScene } from "./scene.ts";
+import { DeviceLists } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { bodyOf, decryptedEvent, encryptedEvent, oneTimeKeyCounts, roomIds, roomKeyEvents } from "../matrix/rooms.ts";
 import { expectEqual, type Workload } from "./workload.ts";
 
 /** One sync that brings the keys of many rooms. */
-export const receive: Workload = async (subject, { sizes }) => {
-  const scene = await setScene(subject);
-  const { machine, peer, close } = scene;
-  const rooms = roomIds(sizes.rooms);
-  const events = JSON.stringify(await roomKeysFromPeer(scene, rooms));
+export const receive: Workload = async ({ machine, peer }, { sizes }) => {
+  const rooms = roomIds("receive", sizes.rooms);
+  const events = JSON.stringify(await roomKeyEvents(peer, machine, rooms));
   const messages: string[] = [];
-  for (const [index, room] of rooms.entries()) messages.push(await encrypted(peer, room, room, index));
+  for (const [index, room] of rooms.entries()) messages.push(await encryptedEvent(peer, room, room, index));
   let received = 0;
   return {
     calls: 1,
     async run() {
-      const counts = new Map([["signed_curve25519", 50]]);
-      received = (await machine.receiveSyncChanges(events, new DeviceLists(), counts)).length;
+      received = (await machine.receiveSyncChanges(events, new DeviceLists(), oneTimeKeyCounts())).length;
     },
-    async finish() {
+    async check() {
       expectEqual("events received", received, rooms.length);
       for (const [index, room] of rooms.entries()) {
-        const message = messages[index] ?? "";
-        const { event } = await machine.decryptRoomEvent(message, new RoomId(room), anyTrust());
-        expectEqual("the message read with the room's key", JSON.parse(event).content.body, room);
+        const event = await decryptedEvent(machine, room, messages[index] ?? "");
+        expectEqual("the message read with the room's key", bodyOf(event), room);
       }
-      await close();
     },
   };
 };

@@ -1,19 +1,18 @@
-import { PEER, roomIds, setScene, shareRoomKey } from "./scene.ts";
+import { roomIds, shareRoomKey } from "../matrix/rooms.ts";
+import { PEER } from "./scene.ts";
 import { expectEqual, type Workload } from "./workload.ts";
 
 /** A new room key shared in each of many rooms: two calls each, to make the request and to say that it was sent. */
-export const share: Workload = async (subject, { sizes }) => {
-  const { machine, close } = await setScene(subject);
-  const rooms = roomIds(sizes.rooms);
+export const share: Workload = async ({ machine }, { sizes }) => {
+  const rooms = roomIds("share", sizes.rooms);
   let requests = 0;
   return {
     calls: 2 * rooms.length,
     async run() {
       for (const room of rooms) requests += (await shareRoomKey(machine, room, PEER.userId)).length;
     },
-    async finish() {
+    async check() {
       expectEqual("requests", requests, rooms.length);
-      await close();
     },
   };
 };
