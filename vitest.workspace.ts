@@ -1,15 +1,26 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+
+/** The tests of one folder, under the name of it. */
+function project(root: string, test: TestProjectInlineConfiguration["test"] = {}): TestProjectInlineConfiguration {
+  const name = root.split("/").at(-1) ?? root;
+  return { extends: true, root, test: { name, include: ["test/**/*.test.ts"], ...test } };
+}
 
 export default defineConfig({
   test: {
     projects: [
-      "packages/*",
-      "demo",
-      { test: { name: "workspace", include: ["test/**/*.test.ts"] } },
+      project("packages/key-store-core"),
+      project("packages/key-store-memory"),
+      project("packages/key-store-sqlite"),
+      project("packages/key-store-postgres", { globalSetup: ["test/global-setup.ts"] }),
+      project("packages/indexeddb"),
+      project("packages/client"),
+      project("packages/dev-homeserver"),
+      { extends: true, test: { name: "workspace", include: ["test/**/*.test.ts"] } },
     ],
     // Two cores: more workers would only make the time limits of a real database meaningless.
     maxWorkers: 2,
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 60_000,
   },
 });
