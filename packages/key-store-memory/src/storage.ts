@@ -38,6 +38,11 @@ export class MemoryStorage {
     for (const device of this.#devices.values()) if (device.instance === instance) device.instance = undefined;
   }
 
+  /** @internal What the end of every process is to a database. */
+  detachAll(): void {
+    for (const device of this.#devices.values()) device.instance = undefined;
+  }
+
   /** @internal */
   acquire(
     { device: ref, holder, create, force }: AcquireRequest,

@@ -9,28 +9,21 @@ import { MemoryKeyStore, MemoryStorage } from "../src/index.ts";
 
 interface Place extends ConformancePlace {
   readonly storage: MemoryStorage;
-  readonly drivers: readonly MemoryDriver[];
 }
 
 const memory: ConformanceSubject<Place> = {
   async create() {
     const storage = new MemoryStorage();
-    const drivers: MemoryDriver[] = [];
     return {
       storage,
-      drivers,
       open: (options) => new MemoryKeyStore({ ...options, storage }),
-      driver() {
-        const driver = new MemoryDriver(storage);
-        drivers.push(driver);
-        return driver;
-      },
+      driver: () => new MemoryDriver(storage),
       async dispose() {},
     };
   },
   // A lease in memory lasts as long as the driver that took it.
-  async expireLeases({ storage, drivers }) {
-    for (const driver of drivers) storage.detach(driver);
+  async expireLeases({ storage }) {
+    storage.detachAll();
   },
 };
 
