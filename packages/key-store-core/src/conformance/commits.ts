@@ -100,6 +100,7 @@ export function commitTests(define: Define): void {
   define("a commit over several collections is one commit", async (scene) => {
     const device = await scene.device();
     await device.commit([put("a", "1", "x"), put("a", "2", "y"), put("a", "3", "z")]);
+    for (const collection of ["x", "y", "z"]) assert.equal(await device.count(collection), 1, collection);
     await device.commit([put("b", "4", "x"), { type: "dropCollection", collection: "y" }, del("a", "z")]);
     assert.equal(device.revision, 2n);
     await device.close();

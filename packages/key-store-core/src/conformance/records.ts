@@ -26,16 +26,20 @@ export function recordTests(define: Define): void {
   define("getMany answers in the order of its keys, with repeats and gaps", async (scene) => {
     const device = await scene.device();
     await device.commit([put("a", "1"), put("b", ""), put("c", "3")]);
-    const found = await device.getMany(SESSIONS, [text("c"), text("x"), text("a"), text("c"), text("b"), hex("")]);
+    await device.close();
+    const again = await scene.device();
+    const found = await again.getMany(SESSIONS, [text("c"), text("x"), text("a"), text("c"), text("b"), hex("")]);
     assert.deepEqual(hexes(found), ["33", undefined, "31", "33", "", undefined]);
-    assert.deepEqual(await device.getMany(SESSIONS, []), []);
-    assert.deepEqual(await device.getMany("nothing was put here", [text("a")]), [undefined]);
+    assert.deepEqual(await again.getMany(SESSIONS, []), []);
+    assert.deepEqual(await again.getMany("nothing was put here", [text("a")]), [undefined]);
   });
 
   define("getMany answers for ten thousand keys at once", async (scene) => {
     const device = await scene.device();
     await device.commit(Array.from({ length: 1_000 }, (_, at) => put(numbered(at * 10), numbered(at))));
-    const found = await device.getMany(
+    await device.close();
+    const again = await scene.device();
+    const found = await again.getMany(
       SESSIONS,
       Array.from({ length: 10_000 }, (_, at) => numbered(at)),
     );
@@ -94,9 +98,13 @@ export function recordTests(define: Define): void {
     const device = await scene.device();
     const keys = ["61", "6100", "610000", "6161"].map(hex);
     await device.commit(keys.map((key, at) => put(key, `${at}`)));
-    assert.deepEqual(hexes(await device.getMany(SESSIONS, keys)), ["30", "31", "32", "33"]);
-    await device.commit([del(hex("6100"))]);
-    assert.deepEqual(hexes(await device.getMany(SESSIONS, keys)), ["30", undefined, "32", "33"]);
+    await device.close();
+    const again = await scene.device();
+    assert.deepEqual(hexes(await again.getMany(SESSIONS, keys)), ["30", "31", "32", "33"]);
+    await again.commit([del(hex("6100"))]);
+    await again.close();
+    const last = await scene.device();
+    assert.deepEqual(hexes(await last.getMany(SESSIONS, keys)), ["30", undefined, "32", "33"]);
   });
 
   define("records are listed in the order of their bytes, unsigned, shorter first", async (scene) => {
@@ -128,15 +136,17 @@ export function recordTests(define: Define): void {
   define("keysOnly leaves the values out, and nothing else", async (scene) => {
     const device = await scene.device();
     await device.commit([put("a", "1"), put("b", "2"), put("c", "3")]);
-    const listed = await device.list(SESSIONS, { gt: text("a") }, { limit: 5, keysOnly: true });
+    await device.close();
+    const again = await scene.device();
+    const listed = await again.list(SESSIONS, { gt: text("a") }, { limit: 5, keysOnly: true });
     assert.deepEqual(pairs(listed), [
       ["62", ""],
       ["63", ""],
     ]);
-    assert.equal(toHex(await device.get(SESSIONS, text("b"))), "32", "a listing of keys does not hide values");
-    assert.equal(toHex(await device.get(SESSIONS, text("c"))), "33");
-    assert.equal(await device.get(SESSIONS, text("bb")), undefined);
-    assert.equal(toHex(await device.get(SESSIONS, text("a"))), "31");
+    assert.equal(toHex(await again.get(SESSIONS, text("b"))), "32", "a listing of keys does not hide values");
+    assert.equal(toHex(await again.get(SESSIONS, text("c"))), "33");
+    assert.equal(await again.get(SESSIONS, text("bb")), undefined);
+    assert.equal(toHex(await again.get(SESSIONS, text("a"))), "31");
   });
 
   define("values of one mebibyte come back as they were", async (scene) => {

@@ -15,6 +15,7 @@ export function sizeTests(define: Define): void {
       const device = await open(store);
       await device.commit(Array.from({ length: 10_000 }, (_, at) => put(numbered(at), numbered(at * 3))));
       assert.equal(device.revision, 1n);
+      assert.equal(await device.count(SESSIONS), 10_000);
       const mixed: Change[] = [];
       for (let at = 0; at < 10_000; at++) mixed.push(at % 2 === 0 ? del(numbered(at)) : put(numbered(at), "odd"));
       await device.commit(mixed);
