@@ -43,7 +43,11 @@ export class Child<Commands extends { readonly [K in keyof Commands]: Handler }>
     if (onEvent !== undefined) this.#listeners.add(onEvent);
     this.#process.on("message", (reply: Reply) => this.#take(reply));
     this.#exit = once(this.#process, "exit").then(([code, signal]) => (signal ?? code) as NodeJS.Signals | number);
+    const kill = (): boolean => this.#process.kill("SIGKILL");
+    // Before anybody else's listener: what those tidy up must not be used any more.
+    process.prependListener("exit", kill);
     void this.#exit.then((how) => {
+      process.removeListener("exit", kill);
       for (const { reject } of this.#pending.values())
         reject(new Error(`${basename(entry.pathname)} ended with ${how}`));
       this.#pending.clear();

@@ -23,8 +23,7 @@ export function serve<Commands extends { readonly [K in keyof Commands]: Handler
     const handler: Handler = commands[command as keyof Commands];
     handler(...(parameters as never[])).then(
       (result) => post({ id, result }),
-      (error: unknown) =>
-        post({ id, failure: error instanceof Error ? (error.stack ?? error.message) : String(error) }),
+      (error: unknown) => post({ id, failure: String(error) }),
     );
   });
   // A child does not outlive the process that it serves.
@@ -32,5 +31,6 @@ export function serve<Commands extends { readonly [K in keyof Commands]: Handler
 }
 
 function post(reply: Reply): void {
-  process.send?.(reply);
+  // Where the main process has gone there is nobody to tell, and this one is about to end.
+  process.send?.(reply, undefined, undefined, () => {});
 }

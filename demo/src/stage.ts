@@ -1,4 +1,5 @@
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdir, mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DevHomeserver } from "@holdfast/dev-homeserver";
@@ -25,10 +26,11 @@ export interface Stage {
   ): Receiver;
 }
 
-/** Sets the stage; what it holds goes with `cleanup`. */
+/** Sets the stage. Its processes end with `cleanup`, and its directories with this process. */
 export async function setStage(story: Story, homeserver: DevHomeserver, cleanup: AsyncDisposableStack): Promise<Stage> {
   const root = await mkdtemp(join(tmpdir(), "holdfast-demo-"));
-  cleanup.defer(() => rm(root, { recursive: true, force: true }));
+  // At the very end, however it comes: a Ctrl-C ends the process before anything asynchronous is done.
+  process.once("exit", () => rmSync(root, { recursive: true, force: true, maxRetries: 3 }));
   const directory = async (name: string): Promise<string> => {
     const path = join(root, name);
     await mkdir(path);

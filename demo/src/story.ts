@@ -44,6 +44,12 @@ export class Story {
     }
   }
 
+  /** What was told cannot go on: counted as a failure. */
+  broken(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error);
+    this.expect(false, "", `The story breaks off: ${why.length > 400 ? `${why.slice(0, 400)}…` : why}`);
+  }
+
   /** Does something that takes its time, and shows that it is under way: on a terminal in place, elsewhere in lines. */
   async step<T>(title: string, work: (progress: Progress) => Promise<T>): Promise<T> {
     const started = performance.now();
@@ -51,7 +57,9 @@ export class Story {
     const show = (): void => {
       const seconds = ((performance.now() - started) / 1_000).toFixed(1);
       frame = (frame + 1) % FRAMES.length;
-      this.#run(`  ${FRAMES[frame]} ${title}${said && `: ${said}`} ${styleText("dim", `${seconds} s`)}`);
+      this.#run(
+        `  ${this.#out.isTTY ? FRAMES[frame] : "…"} ${title}${said && `: ${said}`} ${styleText("dim", `${seconds} s`)}`,
+      );
     };
     const timer = setInterval(show, this.#out.isTTY ? 100 : 2_000);
     try {
