@@ -32,9 +32,11 @@ async function measureOne(subject: Subject, prepared: Prepared, profile: string 
   globalThis.gc?.();
   await eventLoopTurn();
   const stopProfile = profile === undefined ? undefined : await startProfile(profile);
+  const cpuBegan = process.threadCpuUsage();
   const began = performance.now();
   await prepared.run();
   const ms = performance.now() - began;
+  const { user, system } = process.threadCpuUsage(cpuBegan);
   await stopProfile?.();
   const after = { commits: await subject.commits(), statements: await subject.statements() };
   const commits = after.commits - before.commits;
@@ -42,7 +44,7 @@ async function measureOne(subject: Subject, prepared: Prepared, profile: string 
     before.statements === undefined || after.statements === undefined
       ? undefined
       : after.statements - before.statements;
-  return { ms, calls: prepared.calls, commits, statements };
+  return { ms, cpuMs: (user + system) / 1_000, calls: prepared.calls, commits, statements };
 }
 
 /** Profiles until the function that it answers with is called, which writes the profile. */

@@ -46,6 +46,8 @@ export interface PostgresPlaces {
 /** Figures of the timed part of one workload. */
 export interface Measurement {
   readonly ms: number;
+  /** Of them, how long the process's main thread was at work: what another busy program on the machine changes least. */
+  readonly cpuMs: number;
   /** Calls of the crypto engine, each awaited before the next. */
   readonly calls: number;
   /** Durable commits, as the key store counts them; 0 where nothing is durable. */

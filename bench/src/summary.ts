@@ -20,6 +20,8 @@ export interface Line {
   readonly ms: number;
   readonly leastMs: number;
   readonly mostMs: number;
+  /** Of the process's main thread: the median. */
+  readonly cpuMs: number;
   readonly calls: number;
   readonly commits: number;
   /** What PostgreSQL ran; `null` for the other engines. */
@@ -72,6 +74,7 @@ function lineOf(
     ms,
     leastMs: Math.min(...times),
     mostMs: Math.max(...times),
+    cpuMs: median(measurements.map(({ cpuMs }) => cpuMs)),
     calls: median(measurements.map(({ calls }) => calls)),
     commits,
     statements,

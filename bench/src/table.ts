@@ -7,6 +7,7 @@ const HEADINGS = [
   "engine",
   "ms",
   "least–most",
+  "cpu ms",
   "calls",
   "commits",
   "statements",
@@ -30,7 +31,7 @@ export function report(machine: Machine, lines: readonly Line[], { runs, sizes, 
   return `${text.join("\n\n")}\n`;
 }
 
-const LEGEND = `× fake: in times of fake-indexeddb in the same run. less syncs: after commits × fsync (sqlite) or
+const LEGEND = `cpu ms: of the main thread. × fake: in times of fake-indexeddb in the same run. less syncs: after commits × fsync (sqlite) or
 commits × round trip (postgres) is taken off; for postgres, in brackets, with commits × durable commit.`;
 
 function title(workload: WorkloadName, { events, rooms, importedKeys, trackedUsers }: Sizes): string {
@@ -77,6 +78,7 @@ function cells(line: Line): string[] {
     line.engine,
     milliseconds(line.ms),
     `${milliseconds(line.leastMs)}–${milliseconds(line.mostMs)}`,
+    milliseconds(line.cpuMs),
     String(line.calls),
     String(line.commits),
     line.statements === null ? "" : String(line.statements),

@@ -10,7 +10,7 @@ function series(engine: Series["engine"], times: readonly number[], more: Partia
   return {
     workload: "encrypt",
     engine,
-    measurements: times.map((ms) => ({ ms, calls: 300, commits: 0, ...more })),
+    measurements: times.map((ms) => ({ ms, cpuMs: ms, calls: 300, commits: 0, ...more })),
   };
 }
 
