@@ -5,7 +5,7 @@ import { type Migration, Migrator } from "kysely/migration";
 import { corrupt } from "./errors.ts";
 
 /** "Hold" in ASCII: what `file` and SQLite's header know a key store by. */
-export const APPLICATION_ID = 0x486f6c64;
+const APPLICATION_ID = 0x486f6c64;
 
 /**
  * The migrations, by name; each begins with its number.

@@ -19,19 +19,19 @@ export interface DeviceListRow extends DeviceRow {
   readonly device_id: string;
 }
 
-export interface DeviceTotalsRow {
+interface DeviceTotalsRow {
   readonly device: number;
   readonly records: number;
   readonly bytes: number;
 }
 
-export interface CollectionRow {
+interface CollectionRow {
   readonly id: number;
   readonly records: number;
   readonly bytes: number;
 }
 
-export interface CollectionTotalsRow {
+interface CollectionTotalsRow {
   readonly name: string;
   readonly records: number;
   readonly bytes: number;

@@ -1,7 +1,11 @@
 import type Database from "better-sqlite3";
+import { isBusy } from "./errors.ts";
 
 /** A checkpoint is due when the log has this many pages: 4 MiB of them. */
 const CHECKPOINT_PAGES = 1_000;
+
+/** How often the mark is tried to set while another process writes; each attempt waits some milliseconds. */
+const MARK_ATTEMPTS = 25;
 
 /** What the log file is cut to when it is begun anew after a large commit. */
 const SIZE_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -74,7 +78,19 @@ export class WriteAheadLog {
     try {
       this.#db.pragma("wal_checkpoint(passive)");
     } finally {
-      this.#mark.run(1, 1);
+      this.#markComplete();
+    }
+  }
+
+  /** Another process may have begun a transaction since: a little patience leaves the mark as it belongs. */
+  #markComplete(): void {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        this.restoreMark();
+        return;
+      } catch (error) {
+        if (!isBusy(error) || attempt === MARK_ATTEMPTS) throw error;
+      }
     }
   }
 }

@@ -35,11 +35,11 @@ function smallDisk(size: string): string | undefined {
   const path = join(directory(), "disk");
   mkdirSync(path);
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path], { stdio: "ignore" });
+    execFileSync("/bin/mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", path], { stdio: "ignore" });
   } catch {
     return undefined;
   }
-  onTestFinished(() => void execFileSync("umount", [path]));
+  onTestFinished(() => void execFileSync("/bin/umount", [path]));
   return path;
 }
 

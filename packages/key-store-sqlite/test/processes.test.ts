@@ -67,7 +67,7 @@ for (const size of [16, 300_000]) {
       await store.close();
       acknowledged = revision;
     }
-  }, 60_000);
+  }, 120_000);
 }
 
 function revisionIn(value: Uint8Array): number {
