@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { KeyStore } from "../key-store.ts";
 import { rejectsWith } from "./expect.ts";
-import { cutBefore, silence } from "./faulty-driver.ts";
+import { cutBefore, LIMITS, silence } from "./faulty-driver.ts";
 import { DEVICE, type Define, open, put, ready } from "./scene.ts";
 
 /** Fails unless every method says that there is nothing to be had, and none throws. */
@@ -121,12 +121,14 @@ export function availabilityTests(define: Define): void {
   });
 
   define("once ready, a database that is gone is an exception and never an empty answer", async (scene) => {
-    const { driver, store } = await scene.faultyStore({ operationTimeoutMs: 60, connectTimeoutMs: 60 });
+    const { driver, store } = await scene.faultyStore(LIMITS);
     await (await open(store)).close();
     driver.cutEverything();
-    await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () => store.listDevices());
-    await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () => store.openDevice(DEVICE));
-    await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () => store.deleteDevice(DEVICE));
+    await Promise.all([
+      rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () => store.listDevices()),
+      rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () => store.openDevice(DEVICE)),
+      rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () => store.deleteDevice(DEVICE)),
+    ]);
     const stats = await store.stats();
     assert.equal(stats.usage, undefined);
     assert.equal(stats.counters.lastError?.code, "ERR_KEY_STORE_UNAVAILABLE");

@@ -3,7 +3,7 @@ import type { DeviceStore } from "../key-store.ts";
 import type { Change } from "../records.ts";
 import { numbered, text, toHex } from "./bytes.ts";
 import { assertPoisoned, hexes, keysOf, rejection, rejectsWith } from "./expect.ts";
-import { cut, cutAfter, cutBefore, gate } from "./faulty-driver.ts";
+import { cutAfter, fatal, gate } from "./faulty-driver.ts";
 import { DEVICE, type Define, del, open, put, SESSIONS } from "./scene.ts";
 
 async function value(device: DeviceStore, key: string): Promise<string | undefined> {
@@ -124,11 +124,10 @@ export function batchTests(define: Define): void {
   });
 
   define("a store failure discards the whole batch and poisons", async (scene) => {
-    const { driver, device } = await scene.faultyDevice({ commitTimeoutMs: 100 });
+    const { driver, device } = await scene.faultyDevice();
     await device.commit([put("a", "1")]);
-    driver.always("commit", cutBefore);
-    driver.always("settle", cutBefore);
-    const error = await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () =>
+    driver.always("commit", fatal());
+    const error = await rejectsWith("ERR_KEY_STORE_DISK_FULL", () =>
       device.batch(async () => {
         await device.commit([put("a", "2")]);
         await device.commit([put("b", "2")]);
@@ -146,10 +145,9 @@ export function batchTests(define: Define): void {
   });
 
   define("where work and store both fail, the store's failure is told", async (scene) => {
-    const { driver, device } = await scene.faultyDevice({ commitTimeoutMs: 100 });
-    driver.always("commit", cutBefore);
-    driver.always("settle", cutBefore);
-    const error = await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () =>
+    const { driver, device } = await scene.faultyDevice();
+    driver.always("commit", fatal());
+    const error = await rejectsWith("ERR_KEY_STORE_DISK_FULL", () =>
       device.batch(async () => {
         await device.commit([put("a", "1")]);
         throw new Error("the work failed too");
@@ -159,12 +157,12 @@ export function batchTests(define: Define): void {
   });
 
   define("a read that fails inside a batch discards the batch, though its work swallowed the error", async (scene) => {
-    const { driver, device } = await scene.faultyDevice({ operationTimeoutMs: 60 });
+    const { driver, device } = await scene.faultyDevice();
     let failure: unknown;
     const error = await rejection(() =>
       device.batch(async () => {
         await device.commit([put("a", "1")]);
-        driver.always("getMany", cutBefore);
+        driver.always("getMany", fatal("ERR_KEY_STORE_CORRUPT"));
         failure = await rejection(() => device.get(SESSIONS, text("b")));
         driver.heal();
         return "as if nothing had happened";
@@ -333,12 +331,8 @@ export function batchTests(define: Define): void {
 
   define("an engine error in a batch's commit is passed on with its code", async (scene) => {
     const { driver, device } = await scene.faultyDevice();
-    const broken = cut();
-    driver.next("commit", async () => {
-      throw Object.assign(broken, { code: "ERR_KEY_STORE_DISK_FULL" });
-    });
-    const error = await rejection(() => device.batch(() => device.commit([put("a", "1")])));
-    assert.equal(error, broken);
+    driver.next("commit", fatal("ERR_KEY_STORE_CORRUPT"));
+    const error = await rejectsWith("ERR_KEY_STORE_CORRUPT", () => device.batch(() => device.commit([put("a", "1")])));
     assert.equal(driver.calls("commit"), 1, "it is not tried again");
     await assertPoisoned(device, error);
   });

@@ -8,7 +8,7 @@ import type {
   Guard,
   KeyStoreDriver,
 } from "../driver.ts";
-import { KeyStoreError } from "../errors.ts";
+import { KeyStoreError, type KeyStoreErrorCode } from "../errors.ts";
 import type { DeviceRef, DeviceSummary, LeaseHolder } from "../key-store.ts";
 import type { Page, StoredRecord } from "../records.ts";
 import type { EngineInfo, KeyStoreUsage } from "../stats.ts";
@@ -29,6 +29,14 @@ export function cut(): KeyStoreError {
   return new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", "the connection broke (injected)");
 }
 
+/** A failure that trying again does not help: the database says what is wrong. */
+export function fatal(code: KeyStoreErrorCode = "ERR_KEY_STORE_DISK_FULL"): () => Promise<never> {
+  const error = new KeyStoreError(code, `${code} (injected)`);
+  return async () => {
+    throw error;
+  };
+}
+
 /** The connection breaks before the request arrives. */
 export async function cutBefore(): Promise<never> {
   throw cut();
@@ -44,6 +52,12 @@ export async function cutAfter(attempt: () => Promise<unknown>): Promise<never> 
 export function silence(): Promise<never> {
   return new Promise(() => {});
 }
+
+/**
+ * Time limits, in milliseconds, for tests that wait for them to be over: long
+ * enough for a real call on a busy machine, which has a third of a commit's.
+ */
+export const LIMITS = { operationTimeoutMs: 1_000, commitTimeoutMs: 2_000 } as const;
 
 /** A fault that waits for a signal before the real call is made. */
 export interface Gate {

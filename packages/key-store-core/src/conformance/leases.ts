@@ -161,7 +161,7 @@ export function leaseTests(define: Define): void {
   });
 
   define("an opening that is carried out after it was given up does not keep the lease", async (scene) => {
-    const { driver, store } = await scene.faultyStore({ operationTimeoutMs: 40 });
+    const { driver, store } = await scene.faultyStore({ operationTimeoutMs: 300 });
     const late = gate();
     driver.always("acquire", late.fault);
     await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () => store.openDevice(DEVICE, { lease: "fail" }));

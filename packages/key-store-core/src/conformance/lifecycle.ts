@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { DeviceStore } from "../key-store.ts";
 import { text, toHex } from "./bytes.ts";
 import { rejectsWith } from "./expect.ts";
-import { cutBefore, gate, type Hook } from "./faulty-driver.ts";
+import { cutBefore, gate, type Hook, LIMITS } from "./faulty-driver.ts";
 import { DEVICE, type Define, open, put, SESSIONS } from "./scene.ts";
 
 async function assertClosed(device: DeviceStore): Promise<void> {
@@ -146,7 +146,7 @@ export function lifecycleTests(define: Define): void {
   });
 
   define("closing never throws, though the lease cannot be given back", async (scene) => {
-    const { driver, store, device } = await scene.faultyDevice({ operationTimeoutMs: 60, commitTimeoutMs: 60 });
+    const { driver, store, device } = await scene.faultyDevice(LIMITS);
     driver.cutEverything();
     await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () => device.commit([put("a", "1")]));
     await device.close();

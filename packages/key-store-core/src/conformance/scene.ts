@@ -12,7 +12,13 @@ import {
 import type { Change } from "../records.ts";
 import { text } from "./bytes.ts";
 import { FaultyDriver } from "./faulty-driver.ts";
-import type { ConformanceCapability, ConformancePlace, ConformanceSubject, ConformanceTest } from "./subject.ts";
+import type {
+  ConformanceCapability,
+  ConformancePlace,
+  ConformanceSubject,
+  ConformanceTest,
+  HeldCommits,
+} from "./subject.ts";
 
 /** The device that tests use where one is enough. */
 export const DEVICE: DeviceRef = Object.freeze({ userId: "@bot:example.org", deviceId: "JLAFKJWSCS" });
@@ -124,6 +130,14 @@ export class Scene {
       pid: 4000 + this.#holders,
       label: `holder ${this.#holders}`,
     };
+  }
+
+  /** Stops the next commit in the middle; it goes on when the test ends, at the latest. */
+  async holdCommits(): Promise<HeldCommits> {
+    const held = await this.subject.holdCommits?.(this.place);
+    assert.ok(held !== undefined, "the subject can hold commits");
+    this.#closing.push(() => held.release());
+    return held;
   }
 
   async dispose(): Promise<void> {

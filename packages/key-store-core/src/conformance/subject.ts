@@ -20,7 +20,7 @@ export interface HeldCommits {
   readonly reached: Promise<void>;
   /** Resolves when another call waits for the commit that stands still. */
   readonly waitedFor: Promise<void>;
-  /** Lets the commit go on, and all that come after it. */
+  /** Lets the commit go on, and all that come after it. May be called again. */
   release(): Promise<void>;
 }
 

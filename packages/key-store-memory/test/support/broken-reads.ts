@@ -259,6 +259,21 @@ export const brokenReads: readonly BrokenStore[] = [
     },
   },
   {
+    that: "keeps in its cache what a failed commit was to write",
+    caughtBy: "what a failed commit wrote is never read from the cache",
+    deviceStore(inner, _, { memory }) {
+      const cache = (memory.get("cache") ?? new Map()) as Map<string, Uint8Array>;
+      memory.set("cache", cache);
+      return {
+        async commit(changes) {
+          for (const change of changes) if (change.type === "put") cache.set(toText(change.key), change.value);
+          await inner.commit(changes);
+        },
+        get: async (collection, key) => cache.get(toText(key)) ?? (await inner.get(collection, key)),
+      };
+    },
+  },
+  {
     that: "answers a read that failed as if nothing were stored",
     caughtBy: "a get that fails for good throws and poisons, and never answers as if nothing were stored",
     deviceStore: (inner) => ({ get: (collection, key) => inner.get(collection, key).catch(() => undefined) }),
