@@ -1,2 +1,2 @@
 export { type DevPgBouncer, startPgBouncer } from "./pgbouncer.ts";
-export { type DevPostgres, type DevPostgresOptions, startPostgres } from "./postgres.ts";
+export { createDatabase, type DevPostgres, type DevPostgresOptions, startPostgres } from "./postgres.ts";

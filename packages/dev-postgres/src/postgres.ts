@@ -132,9 +132,11 @@ class Server implements DevPostgres {
     if (!this.#running) return;
     this.#running = false;
     if (mode === "immediate") {
-      // There is no such stop in the package; its process is reached for.
-      const child = (this.#embedded as unknown as { process?: ChildProcess }).process;
-      if (child !== undefined && child.exitCode === null) {
+      // There is no such stop in the package: its process is reached for, and taken from it, lest it wait for its end.
+      const embedded = this.#embedded as unknown as { process?: ChildProcess | undefined };
+      const child = embedded.process;
+      embedded.process = undefined;
+      if (child !== undefined && child.exitCode === null && child.signalCode === null) {
         const exited = once(child, "exit");
         child.kill("SIGQUIT");
         await exited;

@@ -83,7 +83,7 @@ export function bytes(row: Row, column: number): Uint8Array {
   const encoded = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   // The notation before PostgreSQL 9, which a role or a database may still have as `bytea_output`.
   if (encoded[0] !== 0x5c || encoded[1] !== 0x78) return decodeEscaped(encoded);
-  const decoded = Buffer.from(encoded.latin1Slice(2), "hex");
+  const decoded = Buffer.from(encoded.toString("latin1", 2), "hex");
   // A plain array: the slices of a Buffer share its memory, which nobody expects of a Uint8Array.
   return new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.byteLength);
 }

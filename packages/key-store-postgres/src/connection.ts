@@ -29,8 +29,6 @@ export interface Session {
   run(text: string, parameters: readonly (string | null)[], options: StatementOptions): Promise<Answer>;
   /** Whether it must not be used again: nothing may be sent over it, not even a rollback. */
   readonly broken: boolean;
-  /** Gives it up, with whatever it is doing. */
-  abandon(): void;
 }
 
 export interface Login {
@@ -111,10 +109,6 @@ export class Connection implements Session {
     this.#break();
     await this.#sql.end({ timeout: 1 });
     this.#socket.destroy();
-  }
-
-  abandon(): void {
-    this.destroy();
   }
 
   /** Ends it at once; what is under way rejects with `reason`. */

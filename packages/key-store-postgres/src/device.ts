@@ -22,7 +22,7 @@ import {
   text,
 } from "./codec.ts";
 import { corrupt } from "./errors.ts";
-import type { Executor } from "./executor.ts";
+import { type Executor, SILENCE_MS } from "./executor.ts";
 import type { Leases } from "./leases.ts";
 import type { Statements } from "./sql.ts";
 
@@ -36,8 +36,8 @@ export class PostgresDevice implements DeviceDriver {
   readonly #id: string;
   /** As the database has them, or not known: after an attempt whose outcome is not. */
   #collections: CollectionIds | undefined;
-  /** The commit that runs. */
-  #attempt: AbortController | undefined;
+  /** Counts commits and looks: who ends after another one began knows less than it. */
+  #turn = 0;
 
   constructor(executor: Executor, sql: Statements, leases: Leases, id: bigint, collections: CollectionIds) {
     this.#executor = executor;
@@ -71,26 +71,20 @@ export class PostgresDevice implements DeviceDriver {
   }
 
   async commit(guard: Guard, changes: readonly CollectionChanges[]): Promise<boolean> {
-    const attempt = new AbortController();
-    this.#attempt = attempt;
+    this.#turn += 1;
+    const turn = this.#turn;
     const before = this.#collections ?? (await this.#readCollections());
     // Until the outcome is known, so are the ids not.
     this.#collections = undefined;
-    const applied = await this.#apply(guard, changes, before, attempt.signal);
-    // A look may have been taken meanwhile: it knows better than this attempt, which was given up.
-    if (this.#attempt !== attempt) return applied;
-    this.#attempt = undefined;
-    this.#collections = applied ? idsAfter(before, changes) : before;
+    const applied = await this.#apply(guard, changes, before);
+    if (this.#turn === turn) this.#collections = applied ? idsAfter(before, changes) : before;
     return applied;
   }
 
   async settle(holderId: string): Promise<DeviceState | undefined> {
-    // Cut off, an attempt in several statements ends at once instead of being waited for.
-    this.#attempt?.abort(new Error("the commit was given up"));
-    this.#attempt = undefined;
+    this.#turn += 1;
     this.#collections = undefined;
-    const { affected } = await this.#executor.run("the look after a commit", this.#sql.settle, [this.#id, holderId]);
-    if (affected > 0) this.#collections = await this.#readCollections();
+    await this.#executor.run("the look after a commit", this.#sql.settle, [this.#id, holderId]);
     return this.state();
   }
 
@@ -104,21 +98,16 @@ export class PostgresDevice implements DeviceDriver {
     await this.#executor.run("giving the lease back", this.#sql.release, [this.#id, holderId]);
   }
 
-  #apply(
-    guard: Guard,
-    changes: readonly CollectionChanges[],
-    before: CollectionIds,
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  #apply(guard: Guard, changes: readonly CollectionChanges[], before: CollectionIds): Promise<boolean> {
     const after = idsAfter(before, changes);
     const guarded = [this.#id, guard.holderId, String(guard.epoch), String(guard.revision)];
     return sizeOf(changes) > STAGE_BYTES
-      ? this.#applyInStages(guarded, changes, before, after, signal)
-      : this.#applyAtOnce([...guarded, ...changeParameters(changes, before, after)], signal);
+      ? this.#applyInStages(guarded, changes, before, after)
+      : this.#applyAtOnce([...guarded, ...changeParameters(changes, before, after)]);
   }
 
-  async #applyAtOnce(parameters: readonly string[], signal: AbortSignal): Promise<boolean> {
-    const { rows } = await this.#executor.commit(this.#sql.commit, parameters, signal);
+  async #applyAtOnce(parameters: readonly string[]): Promise<boolean> {
+    const { rows } = await this.#executor.commit("a commit", this.#sql.commit, parameters);
     const row = rows[0] ?? corrupt("the server did not say whether the commit was applied");
     return flag(row, 0);
   }
@@ -133,20 +122,15 @@ export class PostgresDevice implements DeviceDriver {
     changes: readonly CollectionChanges[],
     before: CollectionIds,
     after: CollectionIds,
-    signal: AbortSignal,
   ): Promise<boolean> {
-    const applied = await this.#executor.transaction(
-      "a commit",
-      async (run) => {
-        const { affected } = await run(this.#sql.guard, guarded);
-        if (affected === 0) return undefined;
-        for (const stage of stages(changes)) {
-          await run(this.#sql.stage, [this.#id, null, null, null, ...changeParameters(stage, before, after)]);
-        }
-        return true;
-      },
-      signal,
-    );
+    const applied = await this.#executor.transaction("a commit", async (run) => {
+      const { affected } = await run(this.#sql.guard, [...guarded, SILENCE_MS]);
+      if (affected === 0) return undefined;
+      for (const stage of stages(changes)) {
+        await run(this.#sql.stage, [this.#id, null, null, null, ...changeParameters(stage, before, after)]);
+      }
+      return true;
+    });
     return applied === true;
   }
 
@@ -167,9 +151,9 @@ export class PostgresDevice implements DeviceDriver {
   }
 }
 
-/** The ids of a device's collections, from rows of id and name. */
-export function collectionIds(rows: readonly Row[]): CollectionIds {
-  const ids = new Map(rows.map((row) => [text(row, 1), count(row, 0)]));
+/** The ids of a device's collections, from rows that have id and name from a column on. */
+export function collectionIds(rows: readonly Row[], column = 0): CollectionIds {
+  const ids = new Map(rows.map((row) => [text(row, column + 1), count(row, column)]));
   return { ids, next: Math.max(0, ...ids.values()) + 1 };
 }
 

@@ -12,7 +12,7 @@ import { KeyStoreError } from "@holdfast/key-store-core";
 import { count, flag, integer, optionalText, type Row, text } from "./codec.ts";
 import { collectionIds, deviceState, holderOf, PostgresDevice } from "./device.ts";
 import { corrupt, keyStoreError } from "./errors.ts";
-import { Executor, type Run } from "./executor.ts";
+import { Executor, type Run, SILENCE_MS } from "./executor.ts";
 import { Leases } from "./leases.ts";
 import type { PostgresPlan } from "./options.ts";
 import { InjectedPool, OwnPool, openConnection, type Pool } from "./pool.ts";
@@ -21,6 +21,12 @@ import { type Statements, statements } from "./sql.ts";
 
 /** How long the end waits for the server to take this process's row away, in milliseconds. */
 const FAREWELL_MS = 1_000;
+
+interface LockedDevice {
+  readonly id: bigint;
+  readonly row: Row;
+  readonly isInForce: boolean;
+}
 
 /** {@link KeyStoreDriver} on PostgreSQL. */
 export class PostgresDriver implements KeyStoreDriver {
@@ -74,17 +80,19 @@ export class PostgresDriver implements KeyStoreDriver {
     process: string,
   ): Promise<AcquireOutcome | undefined> {
     return executor.transaction("opening a device", async (run): Promise<AcquireOutcome | undefined> => {
-      if (create) await run(this.#sql.createDevice, [device.userId, device.deviceId]);
-      const found = await this.#lock(run, device);
+      const found = (await this.#lock(run, device)) ?? (create ? await this.#create(run, device) : undefined);
       if (found === undefined) return undefined;
       const current = holderOf(found.row);
       // Somebody who asks again, after a connection that broke, may have it already.
       if (current !== undefined && current.id !== holder.id && found.isInForce && !force) {
         return { outcome: "held", holder: current };
       }
-      const taken = (await run(this.#sql.takeDevice, [String(found.id), holder.id, process])).rows[0];
-      if (taken === undefined) corrupt("the server lost a device that was locked");
-      const collections = collectionIds((await run(this.#sql.collections, [String(found.id)])).rows);
+      const { rows } = await run(this.#sql.takeDevice, [String(found.id), holder.id, process]);
+      const taken = rows[0] ?? corrupt("the server lost a device that was locked");
+      const collections = collectionIds(
+        rows.filter((row) => row[2] !== null),
+        2,
+      );
       return {
         outcome: "acquired",
         epoch: integer(taken, 0),
@@ -162,7 +170,7 @@ export class PostgresDriver implements KeyStoreDriver {
   /** Over a connection of its own, so that giving up on it cuts nobody else off. */
   async #look(signal: AbortSignal): Promise<ServerReport> {
     const { connection } = this.#plan;
-    if (typeof connection === "function") {
+    if (typeof connection === "function" || !(this.#pool instanceof OwnPool)) {
       return this.#pool.use((session) => prepareServer(session, this.#sql, this.#plan));
     }
     const session = await openConnection(connection, signal);
@@ -171,17 +179,26 @@ export class PostgresDriver implements KeyStoreDriver {
     try {
       signal.throwIfAborted();
       const report = await prepareServer(session, this.#sql, this.#plan);
-      await session.close();
+      signal.throwIfAborted();
+      await this.#pool.adopt(session);
       return report;
+    } catch (error) {
+      session.destroy();
+      throw error;
     } finally {
       signal.removeEventListener("abort", giveUp);
-      session.destroy();
     }
   }
 
+  /** Makes a device, unless somebody else is faster, and locks it. */
+  async #create(run: Run, device: DeviceRef): Promise<LockedDevice> {
+    await run(this.#sql.createDevice, [device.userId, device.deviceId]);
+    return (await this.#lock(run, device)) ?? corrupt("the server lost a device that was made");
+  }
+
   /** Locks a device's row, and then reads it: read together, the holder could be one from before the wait. */
-  async #lock(run: Run, device: DeviceRef): Promise<{ id: bigint; row: Row; isInForce: boolean } | undefined> {
-    const locked = (await run(this.#sql.lockDevice, [device.userId, device.deviceId])).rows[0];
+  async #lock(run: Run, device: DeviceRef): Promise<LockedDevice | undefined> {
+    const locked = (await run(this.#sql.lockDevice, [device.userId, device.deviceId, SILENCE_MS])).rows[0];
     if (locked === undefined) return undefined;
     const id = integer(locked, 0);
     const row =

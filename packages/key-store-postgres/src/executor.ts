@@ -11,7 +11,7 @@ export type Run = (statement: string, parameters?: readonly (string | null)[]) =
  * How long a server lets a transaction of ours wait for its next statement, in
  * milliseconds: the client sends it at once, so one that does not is gone.
  */
-const SILENCE_MS = 10_000;
+export const SILENCE_MS = "10000";
 
 /** Runs statements and transactions on a pool, and turns what they fail with into `KeyStoreError`s. */
 export class Executor {
@@ -29,26 +29,25 @@ export class Executor {
 
   /** One statement by itself, within the time limit of an operation, in one round trip where it is prepared. */
   async run(what: string, statement: string, parameters: readonly (string | null)[] = []): Promise<Answer> {
-    return this.#use(what, undefined, (session) => this.#send(session, statement, parameters));
+    return this.#use(what, (session) => this.#send(session, statement, parameters));
   }
 
-  /** One statement that commits, within the time limit of a commit. `signal` gives its connection up. */
-  async commit(statement: string, parameters: readonly (string | null)[], signal: AbortSignal): Promise<Answer> {
+  /** The same, within the time limit of a commit. */
+  async commit(what: string, statement: string, parameters: readonly (string | null)[]): Promise<Answer> {
     const limitMs = this.#plan.commitTimeoutMs;
-    return this.#use("a commit", signal, (session) => this.#send(session, statement, parameters, limitMs));
+    return this.#use(what, (session) => this.#send(session, statement, parameters, limitMs));
   }
 
   /**
    * Several statements in one transaction, rolled back where `work` rejects or
-   * answers with `undefined`.
+   * answers with `undefined`. The first of them sets the limits of the rest.
    */
-  async transaction<T>(what: string, work: (run: Run) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.#use(what, signal, async (session) => {
+  async transaction<T>(what: string, work: (run: Run) => Promise<T>): Promise<T> {
+    return this.#use(what, async (session) => {
       const run: Run = (statement, parameters = []) =>
         this.#send(session, statement, parameters, this.#plan.commitTimeoutMs);
       await this.#send(session, this.#sql.begin, []);
       try {
-        await run(this.#sql.transaction, [String(SILENCE_MS)]);
         const result = await work(run);
         await run(result === undefined ? this.#sql.rollback : this.#sql.commitTransaction);
         return result;
@@ -60,18 +59,9 @@ export class Executor {
     });
   }
 
-  async #use<T>(what: string, signal: AbortSignal | undefined, work: (session: Session) => Promise<T>): Promise<T> {
+  async #use<T>(what: string, work: (session: Session) => Promise<T>): Promise<T> {
     try {
-      return await this.#pool.use(async (session) => {
-        const giveUp = (): void => session.abandon();
-        if (signal?.aborted) signal.throwIfAborted();
-        signal?.addEventListener("abort", giveUp, { once: true });
-        try {
-          return await work(session);
-        } finally {
-          signal?.removeEventListener("abort", giveUp);
-        }
-      });
+      return await this.#pool.use(work);
     } catch (error) {
       // Poolers that pass a server's process id on are taken for the server itself, until this tells.
       if (isPreparedStatementMixUp(error) && this.#plan.preparedStatements === "auto") this.#prepare = false;

@@ -9,6 +9,13 @@ export interface LeaseOptions {
   readonly heartbeat: boolean;
 }
 
+interface Process {
+  readonly id: string;
+  readonly holder: LeaseHolder;
+  /** When its last beat that arrived was sent, by this process's own clock. */
+  beatAt: number;
+}
+
 /**
  * The row of this process in the database, which the devices it holds point
  * to, and the heartbeat that keeps their leases in force. Nothing depends on
@@ -18,7 +25,7 @@ export class Leases {
   readonly #sql: Statements;
   readonly #options: LeaseOptions;
   /** One row, unless holders call themselves differently. */
-  readonly #processes = new Map<string, { readonly id: string; readonly holder: LeaseHolder }>();
+  readonly #processes = new Map<string, Process>();
   readonly #held = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #beating: Promise<void> | undefined;
@@ -33,10 +40,12 @@ export class Leases {
     const name = JSON.stringify([holder.host, holder.pid, holder.label]);
     let process = this.#processes.get(name);
     if (process === undefined) {
-      process = { id: randomUUID(), holder };
+      process = { id: randomUUID(), holder, beatAt: Number.NEGATIVE_INFINITY };
       this.#processes.set(name, process);
     }
-    await this.#beat(executor, process);
+    // While the heart beats, its last beat is as good as one now.
+    const isFresh = this.#timer !== undefined && performance.now() - process.beatAt < this.#options.leaseMs / 2;
+    if (!isFresh) await this.#beat(executor, process);
     return process.id;
   }
 
@@ -53,7 +62,7 @@ export class Leases {
    * would keep it in force for nobody.
    */
   isOrphan(processId: string | undefined, holderId: string): boolean {
-    const isOurs = this.#processes.values().some(({ id }) => id === processId);
+    const isOurs = Array.from(this.#processes.values()).some(({ id }) => id === processId);
     return isOurs && !this.#held.has(holderId);
   }
 
@@ -85,8 +94,11 @@ export class Leases {
       });
   }
 
-  async #beat(executor: Executor, { id, holder }: { id: string; holder: LeaseHolder }): Promise<void> {
+  async #beat(executor: Executor, process: Process): Promise<void> {
+    const { id, holder } = process;
     const { host, pid, label } = holder;
+    const at = performance.now();
     await executor.run("a heartbeat", this.#sql.beat, [id, host, String(pid), label, String(this.#options.leaseMs)]);
+    process.beatAt = at;
   }
 }

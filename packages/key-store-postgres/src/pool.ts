@@ -62,6 +62,14 @@ export class OwnPool implements Pool {
     }
   }
 
+  /** Takes a connection that was opened elsewhere, or closes it where there is no room. */
+  async adopt(connection: Connection): Promise<void> {
+    if (this.#ended.signal.aborted || this.#count >= this.#size || connection.broken) return connection.close();
+    this.#count += 1;
+    this.#keep(connection);
+    this.#giveBack(connection);
+  }
+
   async end(): Promise<void> {
     this.#ended.abort(lost());
     for (const { reject } of this.#waiting.splice(0)) reject(lost());
@@ -103,13 +111,17 @@ export class OwnPool implements Pool {
       const connection = await openConnection(this.#plan, this.#ended.signal);
       if (this.#ended.signal.aborted) connection.destroy();
       this.#ended.signal.throwIfAborted();
-      this.#all.add(connection);
-      connection.onBroken(() => this.#forget(connection));
+      this.#keep(connection);
       return connection;
     } catch (error) {
       this.#vacate();
       throw error;
     }
+  }
+
+  #keep(connection: Connection): void {
+    this.#all.add(connection);
+    connection.onBroken(() => this.#forget(connection));
   }
 
   #forget(connection: Connection): void {
@@ -167,9 +179,6 @@ class ReservedSession implements Session {
   constructor(sql: postgres.ReservedSql) {
     this.#sql = sql;
   }
-
-  /** The connection is not ours to cut: what it does goes on until the client's own limits end it. */
-  abandon(): void {}
 
   async run(text: string, parameters: readonly (string | null)[], { prepare }: StatementOptions): Promise<Answer> {
     if (this.broken) throw lost();

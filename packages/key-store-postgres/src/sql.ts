@@ -133,11 +133,6 @@ export function statements(schema: string, durable: boolean) {
       )`,
 
     begin: "begin isolation level read committed, read write",
-    /**
-     * The first statement of a transaction that locks a device. A client that
-     * has gone silent must not keep the lock for as long as TCP takes to notice.
-     */
-    transaction: `select set_config('idle_in_transaction_session_timeout', $1::text, true), ${durably}`,
     commitTransaction: "commit",
     rollback: "rollback",
 
@@ -155,10 +150,21 @@ export function statements(schema: string, durable: boolean) {
     createDevice: `
       insert into ${device} (user_id, device_id, epoch, revision) values ($1::text, $2::text, 0, 0)
       on conflict (user_id, device_id) do nothing`,
-    lockDevice: `select id from ${device} where user_id = $1::text and device_id = $2::text for update`,
+    /**
+     * The first statement of a transaction. $3 is how long the server waits for
+     * the next one, in milliseconds: a client that has gone silent must not keep
+     * the lock for as long as TCP takes to notice.
+     */
+    lockDevice: `
+      select id, set_config('idle_in_transaction_session_timeout', $3::text, true), ${durably}
+      from ${device} where user_id = $1::text and device_id = $2::text for update`,
+    /** Answers with epoch and revision, in one row for each collection, with its id and name, or in one without. */
     takeDevice: `
-      update ${device} set epoch = epoch + 1, holder = $2::text, process = $3::uuid where id = $1::bigint
-      returning epoch, revision`,
+      with taken as (
+        update ${device} set epoch = epoch + 1, holder = $2::text, process = $3::uuid where id = $1::bigint
+        returning id, epoch, revision
+      )
+      select t.epoch, t.revision, c.id, c.name from taken t left join ${collection} c on c.device = t.id`,
     /** By id, without a lock. */
     device: `select ${deviceColumns} from ${device} d left join ${process} p on p.id = d.process where d.id = $1::bigint`,
     settle: `
@@ -188,7 +194,8 @@ export function statements(schema: string, durable: boolean) {
       where p.expires_at > clock_timestamp() and d.holder is not null
       order by d.user_id, d.device_id
       limit 1000`,
-    usage: `select name, sum(records), sum(bytes) from ${collection} group by name order by name`,
+    usage: `select name, sum(records), sum(bytes) from ${collection}
+      group by name having sum(records) > 0 order by name`,
 
     /** $1 device, $2 collection, $3 keys. Answers with the place of each key that was found, from 1, and its value. */
     getMany: `
@@ -212,8 +219,8 @@ export function statements(schema: string, durable: boolean) {
     commit: `
       with writer as (${guard} returning id), ${changes}
       select exists (select from writer), ${durably}`,
-    /** The guard of a staged commit, which locks the device for what follows. */
-    guard: `${guard} returning id`,
+    /** The guard of a staged commit, which locks the device for what follows. $5 as $3 of lockDevice. */
+    guard: `${guard} returning set_config('idle_in_transaction_session_timeout', $5::text, true), ${durably}`,
     /** One part of a staged commit, behind its guard. $2–$4 are not used. */
     stage: `
       with writer as (select $1::bigint as id where $2::text is null and $3::text is null and $4::text is null), ${changes}
