@@ -48,6 +48,9 @@ export function install(target: object = globalThis, factory: IDBFactory = index
   const { get } = Object.getOwnPropertyDescriptor(
     {
       get indexedDB(): IDBFactory {
+        // As a global it is also asked for without an object before it.
+        if (this !== undefined && this !== null && (this as object) !== target)
+          throw new TypeError("Illegal invocation");
         return factory;
       },
     },

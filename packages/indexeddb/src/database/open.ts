@@ -156,16 +156,15 @@ async function upgrade(
   connection.transactions.add(transaction);
   database.upgrade = transaction;
   const { nextId } = schema;
-  schema.version = version;
   transaction.undoWith(() => {
     schema.version = oldVersion;
     schema.nextId = nextId;
     connection.version = oldVersion;
   });
-  transaction.lastChanges = () => [
-    databaseChange(schema),
-    ...(isNew ? [nextDatabaseChange(backend.nextDatabaseId)] : []),
-  ];
+  transaction.lastChanges = () => {
+    schema.version = version;
+    return [databaseChange(schema), ...(isNew ? [nextDatabaseChange(backend.nextDatabaseId)] : [])];
+  };
 
   const finished = new Promise<boolean>((resolve) => {
     transaction.onFinished = (committed) => {

@@ -98,8 +98,8 @@ export class IDBDatabase extends EventTarget {
     requireArguments(arguments.length, 1, "IDBDatabase.createObjectStore");
     const newName = toDOMString(name);
     const dictionary = toDictionary(options, "options");
-    const autoIncrement = Boolean(dictionary["autoIncrement"]);
-    const path = dictionary["keyPath"];
+    const autoIncrement = Boolean(dictionary.autoIncrement);
+    const path = dictionary.keyPath;
     const keyPath = path === undefined || path === null ? null : toStringOrSequence(path);
     return createObjectStore(state, newName, keyPath, autoIncrement).target;
   }

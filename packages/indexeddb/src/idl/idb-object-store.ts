@@ -176,8 +176,8 @@ export class IDBObjectStore {
     const newName = toDOMString(name);
     const path = toStringOrSequence(keyPath);
     const dictionary = toDictionary(options, "options");
-    const multiEntry = Boolean(dictionary["multiEntry"]);
-    const unique = Boolean(dictionary["unique"]);
+    const multiEntry = Boolean(dictionary.multiEntry);
+    const unique = Boolean(dictionary.unique);
     return createIndex(state, newName, path, { multiEntry, unique }).target;
   }
 

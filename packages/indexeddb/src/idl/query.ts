@@ -63,11 +63,11 @@ interface GetAllDictionary {
 /** `IDBGetAllOptions`. */
 export function toGetAllOptions(value: unknown): GetAllDictionary {
   const dictionary = toDictionary(value, "options");
-  const count = dictionary["count"];
+  const count = dictionary.count;
   const limit = count === undefined ? 0 : toUnsigned(count, MAX_UNSIGNED_LONG, "count");
-  const direction = dictionary["direction"];
+  const direction = dictionary.direction;
   const order = direction === undefined ? "next" : toEnum(direction, DIRECTIONS, "IDBCursorDirection");
-  return { count: limit, direction: order, query: dictionary["query"] };
+  return { count: limit, direction: order, query: dictionary.query };
 }
 
 /** The arguments of `getAll()` and `getAllKeys()`: a query and a count, or one dictionary. */

@@ -37,6 +37,7 @@ export function createObjectStore(
   const indexes = new Map<string, IndexSchema>();
   const store: StoreSchema = { id, name, collection, keyPath, autoIncrement, indexes, nextKey: 1, deleted: false };
   schema.stores.set(name, store);
+  transaction.created.add(store);
   transaction.undoWith(() => {
     schema.stores.delete(store.name);
     store.deleted = true;
@@ -79,11 +80,15 @@ export function renameObjectStore(handle: ObjectStoreState, name: string): void 
   const move = (from: string, to: string): void => {
     stores.delete(from);
     store.name = to;
-    handle.name = to;
     stores.set(to, store);
   };
   move(before, name);
-  transaction.undoWith(() => move(name, before));
+  handle.name = name;
+  transaction.undoWith(() => {
+    move(name, before);
+    // One that the abort takes away keeps the name that it had last.
+    if (!transaction.created.has(store)) handle.name = before;
+  });
 }
 
 /** https://www.w3.org/TR/IndexedDB-3/#dom-idbobjectstore-createindex */
@@ -109,6 +114,7 @@ export function createIndex(
   const index: IndexSchema = { name, collection, keyPath, unique, multiEntry, deleted: false };
   store.indexes.set(name, index);
   handle.indexes.set(name, index);
+  transaction.created.add(index);
   transaction.undoWith(() => {
     store.indexes.delete(index.name);
     handle.indexes.delete(index.name);
@@ -150,12 +156,15 @@ export function renameIndex(handle: IndexState, name: string): void {
     store.indexes.delete(from);
     objectStore.indexes.delete(from);
     index.name = to;
-    handle.name = to;
     store.indexes.set(to, index);
     objectStore.indexes.set(to, index);
   };
   move(before, name);
-  transaction.undoWith(() => move(name, before));
+  handle.name = name;
+  transaction.undoWith(() => {
+    move(name, before);
+    if (!transaction.created.has(index)) handle.name = before;
+  });
 }
 
 function upgradeOf(connection: ConnectionState): TransactionState {

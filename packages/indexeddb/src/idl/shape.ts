@@ -21,7 +21,11 @@ export function defineInterface(interfaceClass: InterfaceClass): void {
   const { prototype } = interfaceClass;
   for (const owner of [prototype, interfaceClass]) {
     for (const [name, descriptor] of Object.entries(Object.getOwnPropertyDescriptors(owner))) {
-      if (name === "constructor" || name === "prototype" || name === "name" || name === "length") continue;
+      if (
+        owner === prototype ? name === "constructor" : !descriptor.writable || typeof descriptor.value !== "function"
+      ) {
+        continue;
+      }
       Object.defineProperty(owner, name, { ...descriptor, enumerable: true });
     }
   }

@@ -105,7 +105,7 @@ function write(writer: Writer, value: unknown, seen: Set<object> | undefined): b
     return true;
   }
   if (typeof value !== "object" || value === null) return false;
-  if (Array.isArray(value)) return writeArray(writer, value, seen ?? new Set());
+  if (Array.isArray(value)) return !types.isProxy(value) && writeArray(writer, value, seen ?? new Set());
   if (types.isDate(value)) {
     const time = Date.prototype.getTime.call(value);
     if (Number.isNaN(time)) return false;

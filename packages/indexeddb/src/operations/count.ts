@@ -1,6 +1,6 @@
 import { type Bounds, singleKey } from "../keys/bounds.ts";
 import type { Operation } from "../transaction/operation.ts";
-import type { TransactionState } from "../transaction/transaction-state.ts";
+import type { CountSlot, ReadPlan, ValueSlot } from "../transaction/read-plan.ts";
 import { type RecordSource, rangeOf } from "./entries.ts";
 
 /** How many records a range has. */
@@ -8,19 +8,25 @@ export class Count implements Operation {
   readonly writes = false;
   readonly #source: RecordSource;
   readonly #bounds: Bounds;
+  #count: CountSlot | undefined;
+  #value: ValueSlot | undefined;
 
   constructor(source: RecordSource, bounds: Bounds) {
     this.#source = source;
     this.#bounds = bounds;
   }
 
-  async run({ records }: TransactionState): Promise<number> {
+  plan(plan: ReadPlan): boolean {
     const { store, index } = this.#source;
     const key = index === null ? singleKey(this.#bounds) : undefined;
-    if (key !== undefined) {
-      const [value] = await records.getMany(store.collection, [key]);
-      return value === undefined ? 0 : 1;
-    }
-    return records.count((index ?? store).collection, rangeOf(this.#source, this.#bounds));
+    if (key === undefined) {
+      this.#count = plan.count((index ?? store).collection, rangeOf(this.#source, this.#bounds));
+    } else this.#value = plan.lookup(store.collection, key);
+    return true;
+  }
+
+  run(): number {
+    if (this.#count !== undefined) return this.#count.count;
+    return this.#value?.value === undefined ? 0 : 1;
   }
 }

@@ -3,6 +3,7 @@ import type { CursorState } from "../handles/cursor-state.ts";
 import { joinKeys, withByte } from "../keys/encode.ts";
 import { AFTER } from "../keys/format.ts";
 import type { Operation } from "../transaction/operation.ts";
+import type { ReadPlan } from "../transaction/read-plan.ts";
 import type { TransactionState } from "../transaction/transaction-state.ts";
 import { decodeValue } from "../values/decode.ts";
 import { type Entry, rangeAfter } from "./entries.ts";
@@ -25,7 +26,15 @@ export class Iterate implements Operation {
     this.#step = step;
   }
 
+  /** The first step of a cursor over an object store reads like any other request: together with its neighbours. */
+  plan(plan: ReadPlan): boolean {
+    const { position, source, range, ahead } = this.#cursor;
+    if (position === undefined && source.index === null) ahead.plan(plan, range);
+    return true;
+  }
+
   run(transaction: TransactionState): unknown {
+    this.#cursor.ahead.accept(transaction);
     const step = this.#step;
     return this.#move(transaction, this.#cursor.position, "count" in step ? step.count : 1);
   }
@@ -41,7 +50,9 @@ export class Iterate implements Operation {
     for (let left = count; left > 0; left -= 1) {
       const range = this.#rangeFrom(position);
       const next = ahead.take(range);
-      if (next === undefined) return this.#readOn(transaction, range, left);
+      if (next === undefined) {
+        return ahead.isAtEnd ? this.#arrive(undefined) : this.#readOn(transaction, range, left);
+      }
       position = next;
     }
     return this.#arrive(position);

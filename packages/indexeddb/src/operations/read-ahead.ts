@@ -1,5 +1,6 @@
 import { compareBytes, type KeyRange } from "@holdfast/key-store-core";
 import { inRange } from "../storage/long-keys.ts";
+import type { PageSlot, ReadPlan } from "../transaction/read-plan.ts";
 import type { TransactionState, WriteWatcher } from "../transaction/transaction-state.ts";
 import { type CursorDirection, type Entry, type RecordSource, readEntries } from "./entries.ts";
 
@@ -14,6 +15,9 @@ export class ReadAhead implements WriteWatcher {
   #entries: readonly Entry[] = [];
   #next = 0;
   #limit: number = PAGE.first;
+  /** Whether there may be entries behind those that were read. */
+  #more = true;
+  #planned: PageSlot | undefined;
 
   constructor(source: RecordSource, direction: CursorDirection, withValues: boolean) {
     this.#source = source;
@@ -32,26 +36,56 @@ export class ReadAhead implements WriteWatcher {
     return undefined;
   }
 
+  /** Plans to read the first entries of an object store. */
+  plan(plan: ReadPlan, range: KeyRange): void {
+    const reverse = !this.#direction.startsWith("next");
+    const page = { limit: this.#limit, reverse, keysOnly: !this.#withValues };
+    this.#planned = plan.scan(this.#source.store.collection, range, page);
+  }
+
+  /** Takes over what a plan has read. */
+  accept(transaction: TransactionState): void {
+    const planned = this.#planned;
+    if (planned === undefined) return;
+    this.#planned = undefined;
+    this.#entries = planned.records.map(({ key, value }) => ({ key, primaryKey: key, place: key, value }));
+    this.#more = this.#entries.length === this.#limit;
+    this.#next = 0;
+    this.#resize();
+    transaction.watchers.add(this);
+  }
+
+  /** Whether the range is known to have no more than what was taken. */
+  get isAtEnd(): boolean {
+    return this.#next >= this.#entries.length && !this.#more;
+  }
+
   /** Reads entries of a range, and answers the first. */
   async read(transaction: TransactionState, range: KeyRange): Promise<Entry | undefined> {
     const { records } = transaction;
     const page = await readEntries(records, this.#source, range, this.#direction, this.#limit, this.#withValues);
     this.#entries = page.entries;
     this.#next = 1;
+    this.#more = page.more;
     this.#resize();
-    if (page.entries.length > 1 && !transaction.isFinished) transaction.watchers.add(this);
+    if (!transaction.isFinished) transaction.watchers.add(this);
     return page.entries[0];
   }
 
   written(collection: string, key: Uint8Array | undefined): void {
-    if (this.#next >= this.#entries.length) return;
     const { store, index } = this.#source;
     if (collection === (index ?? store).collection) {
       // What lies behind the cursor is no concern of what it has read ahead.
-      if (key === undefined || this.#isAhead(key)) this.#entries = [];
+      if (key === undefined || this.#isAhead(key)) this.#drop();
     } else if (this.#withValues && collection === store.collection) {
-      if (key === undefined || this.#refersTo(key)) this.#entries = [];
+      if (key === undefined || this.#refersTo(key)) this.#drop();
     }
+  }
+
+  #drop(): void {
+    this.#entries = [];
+    this.#next = 0;
+    this.#more = true;
   }
 
   #isAhead(key: Uint8Array): boolean {

@@ -10,9 +10,20 @@ export interface PageSlot {
   records: readonly StoredRecord[];
 }
 
+/** A number of records that are being counted: there once the plan was carried out. */
+export interface CountSlot {
+  count: number;
+}
+
 interface Lookups {
   readonly keys: Uint8Array[];
   readonly slots: ValueSlot[];
+}
+
+interface Counting {
+  readonly collection: string;
+  readonly range: KeyRange;
+  readonly slot: CountSlot;
 }
 
 interface Scan {
@@ -29,6 +40,7 @@ interface Scan {
 export class ReadPlan {
   readonly #lookups = new Map<string, Lookups>();
   readonly #scans: Scan[] = [];
+  readonly #counts: Counting[] = [];
   readonly #touched = new Set<string>();
 
   /** Plans to read a key's value. */
@@ -51,6 +63,13 @@ export class ReadPlan {
     return slot;
   }
 
+  /** Plans to count a range. */
+  count(collection: string, range: KeyRange): CountSlot {
+    const slot: CountSlot = { count: 0 };
+    this.#counts.push({ collection, range, slot });
+    return slot;
+  }
+
   /**
    * Says that an operation of this group reads or writes a key. False where an
    * earlier one of the group does already: what was read for it would be stale.
@@ -63,7 +82,7 @@ export class ReadPlan {
   }
 
   get isEmpty(): boolean {
-    return this.#lookups.size === 0 && this.#scans.length === 0;
+    return this.#lookups.size === 0 && this.#scans.length === 0 && this.#counts.length === 0;
   }
 
   /** Reads everything. */
@@ -71,6 +90,7 @@ export class ReadPlan {
     const reads: Promise<void>[] = [];
     for (const [collection, lookups] of this.#lookups) reads.push(readLookups(reader, collection, lookups));
     for (const scan of this.#scans) reads.push(readScan(reader, scan));
+    for (const counting of this.#counts) reads.push(readCount(reader, counting));
     if (reads.length === 1) await reads[0];
     else await Promise.all(reads);
   }
@@ -85,4 +105,8 @@ async function readLookups(reader: RecordReader, collection: string, { keys, slo
 
 async function readScan(reader: RecordReader, { collection, range, page, slot }: Scan): Promise<void> {
   slot.records = await reader.list(collection, range, page);
+}
+
+async function readCount(reader: RecordReader, { collection, range, slot }: Counting): Promise<void> {
+  slot.count = await reader.count(collection, range);
 }

@@ -9,7 +9,7 @@ import { internal } from "../idl/shape.ts";
 import type { RequestState } from "../request/request-state.ts";
 import { generatorChange } from "../storage/catalog.ts";
 import { deletion, putting, Records } from "../storage/records.ts";
-import type { StoreSchema } from "../storage/schema.ts";
+import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
 import { atEndOfTurn, queueTask, type Turn } from "../tasks.ts";
 import { Executor, type Outcome } from "./executor.ts";
 import type { Operation } from "./operation.ts";
@@ -35,6 +35,8 @@ export class TransactionState extends EventNode implements Scheduled, Turn {
   error: DOMException | null = null;
   /** Reads records as this transaction sees them. */
   readonly records: Records;
+  /** The object stores and indexes that it has made. */
+  readonly created = new Set<StoreSchema | IndexSchema>();
   /** Those that have read ahead. */
   readonly watchers = new Set<WriteWatcher>();
   /** Called once when it has finished; true if it was committed. */
@@ -184,7 +186,7 @@ export class TransactionState extends EventNode implements Scheduled, Turn {
   /** Commits if there is nothing left to do and nobody can ask for more. */
   settle(): void {
     if (this.phase !== "inactive" && this.phase !== "committing") return;
-    if (this.#commitStarted || !this.#granted || !this.#executor.isIdle) return;
+    if (this.#verdict !== undefined || this.#commitStarted || !this.#granted || !this.#executor.isIdle) return;
     this.phase = "committing";
     this.#commitStarted = true;
     if (this.#overlay === undefined) {

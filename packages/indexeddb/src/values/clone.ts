@@ -33,8 +33,14 @@ export function clone(value: unknown): Clone {
 
 const NONE: readonly Attachment[] = Object.freeze([]);
 
-/** Keys that the CBOR library takes for something else. */
-const UNSAFE_KEYS: ReadonlySet<string> = new Set(["__proto__", "constructor"]);
+/**
+ * Whether a property of this name can be assigned to a new object. What
+ * `Object.prototype` has, such as `__proto__`, may be an accessor or read-only:
+ * neither this library nor the CBOR one then defines it by assigning.
+ */
+export function isAssignable(name: string): boolean {
+  return !(name in Object.prototype);
+}
 
 class Cloner {
   plain = true;
@@ -83,9 +89,11 @@ class Cloner {
       // A getter may have deleted it meanwhile.
       if (!Object.hasOwn(value, key)) continue;
       const property = this.clone((value as Record<string, unknown>)[key]);
-      if (this.plain && (UNSAFE_KEYS.has(key) || !key.isWellFormed())) this.plain = false;
-      if (key in copy) Object.defineProperty(copy, key, { value: property, ...DATA_PROPERTY });
-      else (copy as Record<string, unknown>)[key] = property;
+      if (this.plain && !key.isWellFormed()) this.plain = false;
+      if (!isAssignable(key) || key in copy) {
+        this.plain = false;
+        Object.defineProperty(copy, key, { value: property, ...DATA_PROPERTY });
+      } else (copy as Record<string, unknown>)[key] = property;
     }
     return copy;
   }

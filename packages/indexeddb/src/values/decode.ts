@@ -18,7 +18,8 @@ export function decodeValue(stored: Uint8Array): unknown {
 }
 
 function decode(stored: Uint8Array): unknown {
-  const bytes = stored.subarray(1);
+  // A plain Uint8Array, whatever the store gave: what is cut out of it has its class.
+  const bytes = new Uint8Array(stored.buffer, stored.byteOffset + 1, Math.max(0, stored.byteLength - 1));
   switch (stored[0]) {
     case FORMAT.cbor:
       return cbor.decode(bytes);

@@ -42,9 +42,9 @@ export function isPlatformObject(value: object): boolean {
     const prototype = at as object;
     if (prototype === Object.prototype) return false;
     if (ours.has(prototype)) return true;
-    const constructor: unknown = Object.getOwnPropertyDescriptor(prototype, "constructor")?.value;
-    if (typeof constructor !== "function" || !INTERFACES.has(constructor.name)) continue;
-    if ((globalThis as Record<string, unknown>)[constructor.name] === constructor) return true;
+    const made: unknown = Object.getOwnPropertyDescriptor(prototype, "constructor")?.value;
+    if (typeof made !== "function" || !INTERFACES.has(made.name)) continue;
+    if ((globalThis as Record<string, unknown>)[made.name] === made) return true;
   }
   return false;
 }
