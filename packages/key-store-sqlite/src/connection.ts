@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type EngineInfo, KeyStoreError } from "@holdfast/key-store-core";
 import Database from "better-sqlite3";
 import { whileBusy } from "./busy.ts";
+import { assertNoTransaction } from "./errors.ts";
 import { ensureFile, FileIdentity, sizeOf } from "./file.ts";
 import type { SqliteConfig } from "./options.ts";
 import { checkIntegrity, isEmptyDatabase, isUpToDate, migrate, SCHEMA_VERSION } from "./schema.ts";
@@ -71,6 +72,7 @@ export class Connection {
   }
 
   static async prepareInjected(db: Database.Database, config: SqliteConfig): Promise<Connection> {
+    assertNoTransaction(db);
     if (isEmptyDatabase(db)) await migrate(db, config.path);
     // Its owner may have used it, and so made a log: without one, or with an empty one, there has been no commit since.
     const { log } = db.prepare("pragma wal_checkpoint(noop)").get() as { log: number };
@@ -88,6 +90,7 @@ export class Connection {
   /** Runs `work`, which is synchronous, in a transaction that holds the write lock. Throws what SQLite throws. */
   write<T>(work: () => T): T {
     this.#identity?.check();
+    assertNoTransaction(this.#db);
     const { begin, commit, rollback } = this.statements;
     begin.run();
     let result: T;

@@ -58,14 +58,24 @@ export function isBusy(error: unknown): boolean {
   return codeOf(error).startsWith("SQLITE_BUSY");
 }
 
+/**
+ * Throws what counts as a lock while whoever opened an injected database has a
+ * transaction of its own open, which must not become part of one of ours.
+ */
+export function assertNoTransaction(db: { readonly inTransaction: boolean }): void {
+  if (!db.inTransaction) return;
+  const message = "the program has a transaction open on this database: end it in the turn that it was begun in";
+  throw Object.assign(new Error(message), { code: "SQLITE_BUSY" });
+}
+
 /** What a key store says of an error of SQLite or of the file system, about the file at `path`. */
 export function toKeyStoreError(error: unknown, path: string): KeyStoreError {
   if (error instanceof KeyStoreError) return error;
   const code = codeOf(error);
-  const [meaning, advice] =
-    RESULT_CODES.find(([prefix]) => code.startsWith(prefix))?.slice(1) ?? SYSTEM_CODES[code] ?? UNKNOWN;
+  const result = RESULT_CODES.find(([prefix]) => code.startsWith(prefix));
+  const [meaning, advice] = result === undefined ? (SYSTEM_CODES[code] ?? UNKNOWN) : [result[1], result[2]];
   const message = `${path}: ${messageOf(error)}${code === "" ? "" : ` (${code})`}: ${advice}`;
-  return new KeyStoreError(meaning as KeyStoreErrorCode, message, { cause: error });
+  return new KeyStoreError(meaning, message, { cause: error });
 }
 
 const UNKNOWN = ["ERR_KEY_STORE_UNAVAILABLE", "the file cannot be used"] as const;

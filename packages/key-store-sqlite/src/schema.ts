@@ -2,7 +2,7 @@ import { KeyStoreError } from "@holdfast/key-store-core";
 import type Database from "better-sqlite3";
 import { Kysely, SqliteDialect, sql } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
-import { corrupt } from "./errors.ts";
+import { assertNoTransaction, corrupt } from "./errors.ts";
 
 /** "Hold" in ASCII: what `file` and SQLite's header know a key store by. */
 const APPLICATION_ID = 0x486f6c64;
@@ -137,6 +137,7 @@ export function checkIntegrity(db: Database.Database, path: string): void {
  * must not use the connection meanwhile.
  */
 export async function migrate(db: Database.Database, path: string): Promise<void> {
+  assertNoTransaction(db);
   db.exec("begin immediate");
   try {
     // Another process may have been first while this one waited for the lock.

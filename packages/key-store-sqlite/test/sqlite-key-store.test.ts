@@ -170,6 +170,25 @@ describe("a database that the program opened itself", () => {
     expect(db.pragma("journal_mode", { simple: true })).toBe("delete");
   });
 
+  it("is made a key store once by two stores that begin together", async () => {
+    const db = database();
+    const [first, second] = await Promise.all([readyStore({ database: db }), readyStore({ database: db })]);
+    await (await openDevice(first)).commit([put("a", "1")]);
+    expect(await second.listDevices()).toMatchObject([{ revision: 1n, records: 1 }]);
+  });
+
+  it("waits for a transaction of its owner, and does not join it", async () => {
+    const db = database();
+    const device = await deviceOf({ database: db });
+    db.exec("begin");
+    const commit = device.commit([put("a", "1")]);
+    await new Promise(setImmediate);
+    db.exec("rollback");
+    await commit;
+    expect(await device.get("sessions", bytes("a"))).toEqual(bytes("1"));
+    expect(db.prepare("select count(*) from record").pluck().get()).toBe(1);
+  });
+
   it("is unavailable once its owner has closed it", async () => {
     const db = database();
     const store = await readyStore({ database: db, commitTimeoutMs: 100, operationTimeoutMs: 100 });
