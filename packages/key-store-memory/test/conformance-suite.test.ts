@@ -3,11 +3,12 @@ import { isKeyStoreError } from "@holdfast/key-store-core";
 import { type ConformanceTest, keyStoreConformance } from "@holdfast/key-store-core/conformance";
 import { describe, it } from "vitest";
 import { type BrokenStore, subjectOf } from "./support/broken.ts";
+import { brokenBatches } from "./support/broken-batches.ts";
 import { brokenCommits } from "./support/broken-commits.ts";
 import { brokenLives } from "./support/broken-lives.ts";
 import { brokenReads } from "./support/broken-reads.ts";
 
-const BROKEN: readonly BrokenStore[] = [...brokenReads, ...brokenCommits, ...brokenLives];
+const BROKEN: readonly BrokenStore[] = [...brokenReads, ...brokenCommits, ...brokenBatches, ...brokenLives];
 
 function testOf(tests: readonly ConformanceTest[], name: string): ConformanceTest {
   const found = tests.find((test) => test.name === name);

@@ -1,6 +1,7 @@
 import type { KeyStoreOptions } from "../index.ts";
 import { argumentTests } from "./arguments.ts";
 import { availabilityTests } from "./availability.ts";
+import { batchFailureTests } from "./batch-failures.ts";
 import { batchTests } from "./batches.ts";
 import { commitTests } from "./commits.ts";
 import { deviceTests } from "./devices.ts";
@@ -29,7 +30,7 @@ export type {
  * The tests that every key store passes: the contract of `KeyStore`,
  * `DeviceStore` and `KeyStoreDriver`, for any test runner.
  *
- * ```ts
+ * ```ts fragment
  * for (const test of keyStoreConformance(subject)) it(test.name, test.run, test.timeoutMs);
  * ```
  *
@@ -50,6 +51,7 @@ export function keyStoreConformance<Place extends ConformancePlace>(
   rangeTests(define);
   commitTests(define);
   batchTests(define);
+  batchFailureTests(define);
   programTests(define);
   leaseTests(define);
   fencingTests(define);

@@ -87,7 +87,7 @@ export function subjectOf(broken: Omit<BrokenStore, "that" | "caughtBy">): Confo
 }
 
 /** An object with some of its methods replaced; the others keep the private state that they were made with. */
-export function overridden<T extends object>(target: T, replacements: Partial<T>): T {
+function overridden<T extends object>(target: T, replacements: Partial<T>): T {
   return new Proxy(target, {
     get(_, property) {
       if (Object.hasOwn(replacements, property)) return Reflect.get(replacements, property);
