@@ -48,18 +48,26 @@ export class Connection implements Session {
   readonly #socket: Socket;
   readonly openedAt = performance.now();
   #broken = false;
+  /** Rejects the statement that runs. */
+  #fail: ((reason: Error) => void) | undefined;
   #onBroken: (() => void) | undefined;
 
   constructor(socket: Socket, login: Login, connectTimeoutMs: number) {
     this.#socket = socket;
     // A server never closes one direction only: an end is a loss, and must reach the client as an error.
     socket.once("end", () => socket.destroy(lost()));
-    socket.once("close", () => this.#break());
-    socket.on("error", () => {});
-    const sockets = [socket];
+    socket.once("close", () => this.#break(lost()));
+    socket.on("error", (error) => this.#break(error));
+    let isUsed = false;
+    // Asked for a second time, the client wants to reconnect.
+    const onlyOnce = async (): Promise<Socket> => {
+      if (isUsed || socket.destroyed) throw lost();
+      isUsed = true;
+      return socket;
+    };
     this.#sql = postgres({
       // Its types leave this option out.
-      ...({ socket: () => sockets.pop() ?? Promise.reject(lost()) } as object),
+      ...({ socket: onlyOnce } as object),
       host: "localhost",
       port: 5432,
       ...(login.database === undefined ? {} : { database: login.database }),
@@ -95,33 +103,39 @@ export class Connection implements Session {
     if (this.#broken) throw lost();
     const timer = setTimeout(() => this.destroy(late(limitMs)), limitMs);
     try {
-      return await ask(this.#sql, text, parameters, prepare);
+      return await new Promise<Answer>((resolve, reject) => {
+        // The client does not notice every way in which a socket can end.
+        this.#fail = reject;
+        ask(this.#sql, text, parameters, prepare).then(resolve, reject);
+      });
     } catch (error) {
       if (!leavesConnectionUsable(error)) this.destroy();
       throw error;
     } finally {
+      this.#fail = undefined;
       clearTimeout(timer);
     }
   }
 
   /** Ends the session in good order. */
   async close(): Promise<void> {
-    this.#break();
+    this.#break(lost());
     await this.#sql.end({ timeout: 1 });
     this.#socket.destroy();
   }
 
   /** Ends it at once; what is under way rejects with `reason`. */
-  destroy(reason?: Error): void {
-    this.#break();
-    this.#socket.destroy(reason ?? lost());
+  destroy(reason: Error = lost()): void {
+    this.#break(reason);
+    this.#socket.destroy(reason);
     // Stops the timers of the client, and rejects what it still holds.
     this.#sql.end({ timeout: 0 }).catch(() => {});
   }
 
-  #break(): void {
+  #break(reason: Error): void {
     if (this.#broken) return;
     this.#broken = true;
+    this.#fail?.(reason);
     this.#onBroken?.();
   }
 }

@@ -2,6 +2,7 @@ import { Kysely, PostgresAdapter, sql } from "kysely";
 import { Migrator } from "kysely/migration";
 import { PostgresJSDialect, type PostgresJSDialectConfig } from "kysely-postgres-js";
 import type { Session, StatementOptions } from "./connection.ts";
+import { sqlState } from "./errors.ts";
 import { MIGRATIONS } from "./migrations/index.ts";
 
 /**
@@ -47,14 +48,22 @@ class UnlockedAdapter extends PostgresAdapter {
   override async releaseMigrationLock(): Promise<void> {}
 }
 
+const IN_FAILED_TRANSACTION = "25P02";
+
 /**
  * A session as the client that Kysely's dialect wants. It refuses statements
  * once the connection is lost; the client itself would break on a rollback then.
  */
 function clientOf(session: Session, options: StatementOptions): PostgresJSDialectConfig["postgres"] {
+  let failure: unknown;
   const reserved = {
     unsafe: async (text: string, parameters: readonly unknown[]) => {
-      const { rows, columns, command, affected } = await session.run(text, parameters.map(asText), options);
+      const answer = await session.run(text, parameters.map(asText), options).catch((error) => {
+        // Kysely looks around after some failures; in a transaction that has failed, that only hides the first one.
+        failure ??= error;
+        throw sqlState(error) === IN_FAILED_TRANSACTION ? failure : error;
+      });
+      const { rows, columns, command, affected } = answer;
       const objects = rows.map((row) => Object.fromEntries(columns.map((name, i) => [name, asValue(row[i])])));
       return Object.assign(objects, { command, count: affected });
     },

@@ -39,18 +39,22 @@ export async function openSocket(address: Address, tls: TlsPlan, signal: AbortSi
   const mode = isFile ? "disable" : tls.mode;
   const plain = await openPlain(address, isFile, signal);
   if (mode === "disable") return plain;
+  const answer = await askForTls(plain, signal);
+  if (answer === "N" && mode === "prefer") return plain;
+  if (answer !== "S") {
+    plain.destroy();
+    if (answer === "N") config(`the server at ${address.host}:${address.port} refuses TLS, and sslmode is ${mode}`);
+    // It would have been slipped in by somebody in the middle, or it is not a server of this protocol.
+    config("the server answers the request for TLS with something else");
+  }
   try {
-    const answer = await askForTls(plain, signal);
-    if (answer === "S") return await encrypt(plain, address, tls, signal);
-    if (mode === "prefer") return plain;
+    return await encrypt(plain, address, tls, signal);
   } catch (error) {
     plain.destroy();
     // As libpq does: a handshake that fails is one more way of not having TLS.
     if (mode === "prefer" && !signal.aborted) return await openPlain(address, isFile, signal);
     throw error;
   }
-  plain.destroy();
-  return config(`the server at ${address.host}:${address.port} refuses TLS, and sslmode is ${mode}`);
 }
 
 async function openPlain({ host, port }: Address, isFile: boolean, signal: AbortSignal): Promise<Socket> {
@@ -60,16 +64,14 @@ async function openPlain({ host, port }: Address, isFile: boolean, signal: Abort
   return socket;
 }
 
-/** The server's one byte: `S` for yes, `N` for no. */
+/** What the server answers: one byte, `S` for yes, `N` for no. */
 async function askForTls(socket: Socket, signal: AbortSignal): Promise<string> {
   socket.write(TLS_REQUEST);
   await settled(socket, "readable", signal);
   const answer: unknown = socket.read();
-  if (answer === null) throw lost();
-  // More than one byte would have been slipped in by somebody in the middle, to be taken for the server's.
-  if (!Buffer.isBuffer(answer) || answer.length !== 1)
-    config("the server answers the request for TLS with something else");
-  return answer.toString("latin1");
+  if (Buffer.isBuffer(answer)) return answer.toString("latin1");
+  socket.destroy();
+  throw lost();
 }
 
 async function encrypt(plain: Socket, { host }: Address, tls: TlsPlan, signal: AbortSignal): Promise<Socket> {

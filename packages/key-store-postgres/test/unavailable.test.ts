@@ -74,7 +74,7 @@ describe("something else that listens", () => {
 
   for (const tls of [undefined, false, "require"] as const) {
     it(`is unavailable where it says nothing, with tls ${tls}`, async () => {
-      const port = await listen(() => {});
+      const port = await listen((socket) => socket.resume());
       const { code, reason } = await unavailable({ host: "127.0.0.1", port, tls, connectTimeoutMs: 300 });
       expect(code).toBe("ERR_KEY_STORE_UNAVAILABLE");
       expect(reason).toMatch(/within 300 ms|300 ms/);
@@ -99,7 +99,7 @@ describe("something else that listens", () => {
   });
 
   it("does not keep a program alive that only looked", async () => {
-    const port = await listen(() => {});
+    const port = await listen((socket) => socket.resume());
     const program = fileURLToPath(new URL("programs/look-and-end.ts", import.meta.url));
     const { stdout } = await promisify(execFile)(process.execPath, [program, String(port)], { timeout: 20_000 });
     expect(stdout).toBe("false\n");
