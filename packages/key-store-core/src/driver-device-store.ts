@@ -3,12 +3,17 @@ import { type CacheMemory, ReadCache } from "./cache.ts";
 import type { Counters } from "./counters.ts";
 import type { CollectionChanges, DeviceDriver, DeviceState, Guard } from "./driver.ts";
 import { asKeyStoreError, isKeyStoreError, KeyStoreError, messageOf } from "./errors.ts";
+import { InFlight } from "./in-flight.ts";
 import type { DeviceRef, DeviceStore, LeaseHolder } from "./key-store.ts";
 import { Overlay } from "./overlay.ts";
 import { toByteRange } from "./ranges.ts";
 import type { Change, KeyRange, Page, RecordReader, StoredRecord } from "./records.ts";
+import { retrying } from "./retry.ts";
 import { Backoff, Deadline, Mutex, within } from "./timing.ts";
 import { checkChange, checkCollection, checkKey, checkPage, checkRange, invalid } from "./validate.ts";
+
+/** How long a device store that is closed tries to give its lease back, in milliseconds. */
+const RELEASE_MS = 3_000;
 
 /** What a device store needs of its key store. */
 export interface DeviceStoreContext {
@@ -44,7 +49,7 @@ export class DriverDeviceStore implements DeviceStore {
   readonly #failed = new AbortController();
   readonly #commits = new Mutex();
   readonly #batches = new Mutex();
-  readonly #inFlight = new Set<Promise<unknown>>();
+  readonly #inFlight = new InFlight();
   #epoch: bigint;
   #revision: bigint;
   #batch: Batch | undefined;
@@ -107,7 +112,7 @@ export class DriverDeviceStore implements DeviceStore {
     }
     const overlay = new Overlay(this.#reader);
     for (const change of changes) overlay.apply(change);
-    await this.#inFlightUntilSettled(this.#commits.run(() => this.#write(overlay)));
+    await this.#inFlight.track(this.#commits.run(() => this.#write(overlay)));
   }
 
   async batch<T>(work: () => Promise<T>): Promise<T> {
@@ -116,7 +121,7 @@ export class DriverDeviceStore implements DeviceStore {
       invalid("a batch was begun inside a batch of the same device store: the outer one is the commit");
     }
     this.#usable();
-    return this.#inFlightUntilSettled(this.#batches.run(() => this.#commits.run(() => this.#runBatch(work))));
+    return this.#inFlight.track(this.#batches.run(() => this.#runBatch(work)));
   }
 
   close(): Promise<void> {
@@ -130,6 +135,7 @@ export class DriverDeviceStore implements DeviceStore {
 
   async #runBatch<T>(work: () => Promise<T>): Promise<T> {
     this.#throwIfPoisoned();
+    // Open at once, though commits from before it may still run: work may wait for one that is made from now on.
     const batch: Batch = { overlay: new Overlay(this.#reader), open: true };
     this.#batch = batch;
     let outcome: PromiseSettledResult<T>;
@@ -142,7 +148,7 @@ export class DriverDeviceStore implements DeviceStore {
     try {
       // Whoever met the failure inside the batch may have swallowed it: the batch itself tells it.
       if (this.#failure !== undefined) throw this.#failure;
-      if (!batch.overlay.isEmpty) await this.#write(batch.overlay);
+      if (!batch.overlay.isEmpty) await this.#commits.run(() => this.#write(batch.overlay));
     } finally {
       this.#batch = undefined;
     }
@@ -167,7 +173,7 @@ export class DriverDeviceStore implements DeviceStore {
 
   /** Moves the revision by exactly one, through broken connections, within the time limit. */
   async #commitOnce(changes: readonly CollectionChanges[]): Promise<void> {
-    const { driver, commitTimeoutMs, counters, observe } = this.#context;
+    const { driver, commitTimeoutMs } = this.#context;
     const deadline = new Deadline(commitTimeoutMs);
     // An attempt that hangs on a dead connection must leave time to settle it and to try again.
     const attemptMs = commitTimeoutMs / 3;
@@ -181,31 +187,23 @@ export class DriverDeviceStore implements DeviceStore {
         return;
       } catch (error) {
         if (!isRetryable(error) || deadline.isOver) throw error;
-        observe(error);
+        this.#beforeRetry(error);
       }
-      counters.retries += 1;
-      if (await this.#settle(deadline, backoff)) return;
+      await backoff.pause(deadline.remainingMs);
+      if (await this.#settle(deadline.remainingMs)) return;
     }
   }
 
   /** After a commit whose outcome is unknown: whether it was applied, with any attempt that still runs fenced. */
-  async #settle(deadline: Deadline, backoff: Backoff): Promise<boolean> {
+  async #settle(limitMs: number): Promise<boolean> {
     const { driver, holder } = this.#context;
-    for (;;) {
-      await backoff.pause(deadline.remainingMs);
-      try {
-        const looked = driver.settle(holder.id);
-        const state = await within(deadline.remainingMs, "the look after an uncertain commit", looked);
-        return this.#settled(state);
-      } catch (error) {
-        if (!isRetryable(error)) throw error;
-        if (deadline.isOver) {
-          const message = `whether the commit was applied could not be found out: ${messageOf(error)}`;
-          throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", message, { cause: error });
-        }
-        this.#context.observe(error);
-        this.#context.counters.retries += 1;
-      }
+    try {
+      const look = () => driver.settle(holder.id);
+      return this.#settled(await this.#retrying("the look after an uncertain commit", limitMs, look));
+    } catch (error) {
+      if (!isRetryable(error)) throw error;
+      const message = `whether the commit was applied could not be found out: ${messageOf(error)}`;
+      throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", message, { cause: error });
     }
   }
 
@@ -231,39 +229,33 @@ export class DriverDeviceStore implements DeviceStore {
 
   /** A read against the database: tried again after a broken connection, and poisoning when it fails for good. */
   async #read<T>(what: string, read: () => Promise<T>): Promise<T> {
-    const { operationTimeoutMs, counters, observe } = this.#context;
-    const deadline = new Deadline(operationTimeoutMs);
-    const backoff = new Backoff();
-    for (;;) {
+    const attempt = () => {
       this.#throwIfPoisoned();
-      try {
-        const answer = await within(deadline.remainingMs, what, read());
-        observe();
-        return answer;
-      } catch (error) {
-        if (!isRetryable(error) || deadline.isOver) throw this.#poison(error);
-        observe(error);
-      }
-      counters.retries += 1;
-      await backoff.pause(deadline.remainingMs);
+      return read();
+    };
+    try {
+      const answer = await this.#retrying(what, this.#context.operationTimeoutMs, attempt);
+      this.#context.observe();
+      return answer;
+    } catch (error) {
+      throw this.#poison(error);
     }
+  }
+
+  #retrying<T>(what: string, limitMs: number, attempt: () => Promise<T>): Promise<T> {
+    return retrying(what, limitMs, attempt, (failure) => this.#beforeRetry(failure));
+  }
+
+  #beforeRetry(failure: KeyStoreError): void {
+    this.#context.counters.retries += 1;
+    this.#context.observe(failure);
   }
 
   /** Counts a read, and answers from the batch where there is one. */
   #track<T>(read: (reader: RecordReader) => Promise<T>): Promise<T> {
     this.#usable();
     this.#context.counters.reads += 1;
-    return this.#inFlightUntilSettled(read(this.#batch?.overlay ?? this.#reader));
-  }
-
-  #inFlightUntilSettled<T>(work: Promise<T>): Promise<T> {
-    const settled = work.then(
-      () => {},
-      () => {},
-    );
-    this.#inFlight.add(settled);
-    settled.then(() => this.#inFlight.delete(settled));
-    return work;
+    return this.#inFlight.track(read(this.#batch?.overlay ?? this.#reader));
   }
 
   /** Throws when nothing may begin any more. While a batch runs that began before `close()`, what it needs still may. */
@@ -292,10 +284,11 @@ export class DriverDeviceStore implements DeviceStore {
   }
 
   async #close(): Promise<void> {
-    while (this.#inFlight.size > 0) await Promise.all(this.#inFlight);
+    await this.#inFlight.drained();
     const { driver, holder, operationTimeoutMs, observe, onClose } = this.#context;
+    const limitMs = Math.min(operationTimeoutMs, RELEASE_MS);
     try {
-      await within(operationTimeoutMs, "giving the lease back", driver.release(holder.id));
+      await this.#retrying("giving the lease back", limitMs, () => driver.release(holder.id));
     } catch (error) {
       // The lease runs out by itself; whoever opens the device next waits for that.
       observe(asKeyStoreError(error));

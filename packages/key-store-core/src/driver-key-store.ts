@@ -4,7 +4,8 @@ import { type CacheMemory, cacheMemory } from "./cache.ts";
 import { Counters } from "./counters.ts";
 import type { AcquireOutcome, AcquireRequest, KeyStoreDriver } from "./driver.ts";
 import { DriverDeviceStore, holderName, nameOf } from "./driver-device-store.ts";
-import { asKeyStoreError, isKeyStoreError, KeyStoreError } from "./errors.ts";
+import { asKeyStoreError, KeyStoreError } from "./errors.ts";
+import { InFlight } from "./in-flight.ts";
 import type {
   DeviceRef,
   DeviceStore,
@@ -18,6 +19,7 @@ import type {
 } from "./key-store.ts";
 import type { Logger } from "./logger.ts";
 import { type CompleteOptions, type KeyStoreOptions, keyStoreOptions } from "./options.ts";
+import { retrying } from "./retry.ts";
 import type { EngineInfo, KeyStoreStats, KeyStoreUsage } from "./stats.ts";
 import { Backoff, Deadline, within } from "./timing.ts";
 import { checkDevice, invalid } from "./validate.ts";
@@ -33,6 +35,7 @@ export class DriverKeyStore implements KeyStore {
   readonly #counters = new Counters();
   readonly #cache: CacheMemory | undefined;
   readonly #open = new Set<DriverDeviceStore>();
+  readonly #inFlight = new InFlight();
   #status: KeyStoreStatus = Object.freeze({ state: "new" });
   /** What the last `init()` answered: whether failures are told or absence is. */
   #initialised = false;
@@ -87,13 +90,22 @@ export class DriverKeyStore implements KeyStore {
     signal?.throwIfAborted();
     if (!this.#initialised) return null;
 
-    const holder = this.#newHolder();
-    const request = { device: ref, holder, create: create === "if-missing", force: lease === "take-over" };
-    const acquired = await this.#acquire(request, lease === "wait" ? waitMs : 0, signal);
+    const request = {
+      device: ref,
+      holder: this.#newHolder(),
+      create: create === "if-missing",
+      force: lease === "take-over",
+    };
+    return this.#inFlight.track(this.#openDevice(request, lease === "wait" ? waitMs : 0, signal));
+  }
+
+  async #openDevice(request: AcquireRequest, waitMs: number, signal: AbortSignal | undefined): Promise<DeviceStore> {
+    const { device, holder } = request;
+    const acquired = await this.#acquire(request, waitMs, signal);
     const store: DriverDeviceStore = new DriverDeviceStore({
       ...acquired,
       driver: acquired.device,
-      device: ref,
+      device,
       holder,
       operationTimeoutMs: this.#options.operationTimeoutMs,
       commitTimeoutMs: this.#options.commitTimeoutMs,
@@ -113,21 +125,22 @@ export class DriverKeyStore implements KeyStore {
   async listDevices(): Promise<DeviceSummary[]> {
     this.#throwIfClosed();
     if (!this.#initialised) return [];
-    return this.#call("listing devices", () => this.#driver.listDevices());
+    return this.#inFlight.track(this.#call("listing devices", () => this.#driver.listDevices()));
   }
 
   async deleteDevice(device: DeviceRef): Promise<boolean> {
     this.#throwIfClosed();
     const ref = checkDevice(device);
     if (!this.#initialised) return false;
-    const outcome = await this.#call("deleting a device", () => this.#driver.deleteDevice(ref));
+    const deleting = this.#call("deleting a device", () => this.#driver.deleteDevice(ref));
+    const outcome = await this.#inFlight.track(deleting);
     if (typeof outcome === "object") throw held(ref, outcome, "and a device that is open cannot be deleted");
     return outcome === "deleted";
   }
 
   async stats(): Promise<KeyStoreStats> {
     const { kind, persistence, mode } = this;
-    const usage = await this.#usage();
+    const usage = await this.#inFlight.track(this.#usage());
     const counters = this.#counters.snapshot();
     return { kind, persistence, mode, status: this.#status, counters, engine: this.#engine, usage };
   }
@@ -168,7 +181,7 @@ export class DriverKeyStore implements KeyStore {
     const patience = new Deadline(waitMs);
     const backoff = new Backoff(250);
     for (let waited = false; ; waited = true) {
-      const result = await this.#call("opening a device", () => this.#driver.acquire(request));
+      const result = await this.#acquireOnce(request);
       if (result.outcome === "acquired") return result;
       if (result.outcome === "absent") {
         const message = `the key store has no ${nameOf(request.device)}, and create is "never"`;
@@ -183,23 +196,36 @@ export class DriverKeyStore implements KeyStore {
     }
   }
 
+  /** Asks for the lease once. What an attempt still brings after all of them were given up goes back. */
+  async #acquireOnce(request: AcquireRequest): Promise<AcquireOutcome> {
+    let givenUp = false;
+    const attempt = async () => {
+      const outcome = await this.#driver.acquire(request);
+      if (givenUp && outcome.outcome === "acquired") await outcome.device.release(request.holder.id);
+      return outcome;
+    };
+    try {
+      return await this.#call("opening a device", attempt);
+    } catch (error) {
+      givenUp = true;
+      throw error;
+    }
+  }
+
   /** One call of the driver that may be made again, within the time limit of an operation. */
   async #call<T>(what: string, hook: () => Promise<T>): Promise<T> {
-    const deadline = new Deadline(this.#options.operationTimeoutMs);
-    const backoff = new Backoff();
-    for (;;) {
-      try {
-        const answer = await within(deadline.remainingMs, what, hook());
-        this.#observe();
-        return answer;
-      } catch (error) {
-        const failure = asKeyStoreError(error);
+    try {
+      const answer = await retrying(what, this.#options.operationTimeoutMs, hook, (failure) => {
+        this.#counters.retries += 1;
         this.#observe(failure);
-        if (!isKeyStoreError(error, "ERR_KEY_STORE_UNAVAILABLE") || deadline.isOver) throw failure;
-      }
-      this.#counters.retries += 1;
-      await backoff.pause(deadline.remainingMs);
-      this.#throwIfClosed();
+        this.#throwIfClosed();
+      });
+      this.#observe();
+      return answer;
+    } catch (error) {
+      const failure = asKeyStoreError(error);
+      this.#observe(failure);
+      throw failure;
     }
   }
 
@@ -215,6 +241,7 @@ export class DriverKeyStore implements KeyStore {
 
   async #close(): Promise<void> {
     await this.#connecting;
+    await this.#inFlight.drained();
     await Promise.all(Array.from(this.#open, (store) => store.close()));
     await this.#driver.disconnect();
     this.#status = Object.freeze({ state: "closed" });
