@@ -1,11 +1,13 @@
 import { type Bounds, singleKey } from "../keys/bounds.ts";
 import type { Operation } from "../transaction/operation.ts";
 import type { CountSlot, ReadPlan, ValueSlot } from "../transaction/read-plan.ts";
+import type { TransactionState } from "../transaction/transaction-state.ts";
 import { type RecordSource, rangeOf } from "./entries.ts";
 
 /** How many records a range has. */
 export class Count implements Operation {
   readonly writes = false;
+  readonly scans: boolean;
   readonly #source: RecordSource;
   readonly #bounds: Bounds;
   #count: CountSlot | undefined;
@@ -14,6 +16,7 @@ export class Count implements Operation {
   constructor(source: RecordSource, bounds: Bounds) {
     this.#source = source;
     this.#bounds = bounds;
+    this.scans = source.index !== null || singleKey(bounds) === undefined;
   }
 
   plan(plan: ReadPlan): boolean {
@@ -25,8 +28,9 @@ export class Count implements Operation {
     return true;
   }
 
-  run(): number {
+  run(transaction: TransactionState): number {
     if (this.#count !== undefined) return this.#count.count;
-    return this.#value?.value === undefined ? 0 : 1;
+    const key = this.#bounds.lower as Uint8Array; // a single key
+    return transaction.current(this.#source.store.collection, key, this.#value?.value) === undefined ? 0 : 1;
   }
 }

@@ -1,5 +1,6 @@
 import type { Change } from "@holdfast/key-store-core";
 import { type Bounds, singleKey, storeRange } from "../keys/bounds.ts";
+import { hasLongBound } from "../storage/long-keys.ts";
 import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
 import type { Operation } from "../transaction/operation.ts";
 import type { ReadPlan, ValueSlot } from "../transaction/read-plan.ts";
@@ -13,6 +14,7 @@ const PAGE = 100;
 /** https://www.w3.org/TR/IndexedDB-3/#delete-records-from-an-object-store */
 export class DeleteRecords implements Operation {
   readonly writes = true;
+  readonly scans: boolean;
   readonly plan: ((plan: ReadPlan) => boolean) | undefined;
 
   readonly #store: StoreSchema;
@@ -25,22 +27,21 @@ export class DeleteRecords implements Operation {
     this.#bounds = bounds;
     this.#indexes = [...store.indexes.values()];
     const key = singleKey(bounds);
+    this.scans = key === undefined && (this.#indexes.length > 0 || hasLongBound(storeRange(bounds)));
     if (key !== undefined && this.#indexes.length > 0) this.plan = (plan) => this.#plan(plan, key);
   }
 
   run(transaction: TransactionState): Promise<undefined> | undefined {
     const key = singleKey(this.#bounds);
     if (key === undefined) return this.#deleteRange(transaction);
-    const old = this.#old?.value;
+    const old = transaction.current(this.#store.collection, key, this.#old?.value);
     if (old !== undefined) removeIndexEntries(transaction, this.#indexes, key, old);
     transaction.remove(this.#store.collection, key);
     return undefined;
   }
 
   #plan(plan: ReadPlan, key: Uint8Array): boolean {
-    const { collection } = this.#store;
-    if (!plan.touches([{ collection, key }])) return false;
-    this.#old = plan.lookup(collection, key);
+    this.#old = plan.lookup(this.#store.collection, key);
     return true;
   }
 
@@ -67,6 +68,7 @@ export class DeleteRecords implements Operation {
 /** Changes that need no look at the records: to clear an object store, to drop one, to drop an index. */
 export class ApplyChanges implements Operation {
   readonly writes = true;
+  readonly scans = false;
   readonly #changes: readonly Change[];
 
   constructor(changes: readonly Change[]) {

@@ -1,8 +1,8 @@
-import { compareBytes, EMPTY, type KeyRange } from "@holdfast/key-store-core";
+import { compareBytes, EMPTY, type KeyRange, type StoredRecord } from "@holdfast/key-store-core";
 import { type Bounds, indexRange, storeRange } from "../keys/bounds.ts";
-import { keyLength } from "../keys/decode.ts";
 import { withByte } from "../keys/encode.ts";
 import { AFTER } from "../keys/format.ts";
+import { splitEntry } from "../storage/index-entries.ts";
 import type { Records } from "../storage/records.ts";
 import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
 
@@ -30,12 +30,6 @@ export function rangeOf(source: RecordSource, bounds: Bounds): KeyRange {
   return source.index === null ? storeRange(bounds) : indexRange(bounds);
 }
 
-/** An index entry's place, taken apart. */
-export function splitPlace(place: Uint8Array): { readonly key: Uint8Array; readonly primaryKey: Uint8Array } {
-  const length = keyLength(place);
-  return { key: place.subarray(0, length), primaryKey: place.subarray(length) };
-}
-
 /** Entries of a range in the direction's order, and whether there may be more. */
 export interface Page {
   readonly entries: readonly Entry[];
@@ -58,10 +52,12 @@ export async function readEntries(
     const entries = found.map(({ key, value }) => ({ key, primaryKey: key, place: key, value }));
     return { entries, more: found.length === limit };
   }
-  const found = await records.list(index.collection, range, { limit, reverse, keysOnly: true });
-  let entries: Entry[] = found.map(({ key: place }) => ({ ...splitPlace(place), place, value: EMPTY }));
-  if (direction === "nextunique") entries = entries.filter((entry, at) => !sameKey(entry, entries[at - 1]));
-  else if (direction === "prevunique") entries = await firstOfEach(records, index, entries);
+  const found = await records.list(index.collection, range, { limit, reverse, keysOnly: !index.unique });
+  let entries = found.map((record) => entryOf(index, record));
+  // A unique index has no duplicates to leave out.
+  if (direction === "nextunique" && !index.unique)
+    entries = entries.filter((entry, at) => !sameKey(entry, entries[at - 1]));
+  else if (direction === "prevunique" && !index.unique) entries = await firstOfEach(records, index, entries);
   return {
     entries: withValues ? await withPrimaryValues(records, store, entries) : entries,
     more: found.length === limit,
@@ -85,6 +81,11 @@ export function rangeAfter(range: KeyRange, entry: Entry, direction: CursorDirec
   }
 }
 
+function entryOf(index: IndexSchema, record: StoredRecord): Entry {
+  const { key, primaryKey } = splitEntry(index, record);
+  return { key, primaryKey, place: record.key, value: EMPTY };
+}
+
 /** Of entries in descending order, the one with the least primary key of each index key. */
 async function firstOfEach(records: Records, index: IndexSchema, entries: readonly Entry[]): Promise<Entry[]> {
   const firsts = entries.filter((entry, at) => !sameKey(entry, entries[at + 1]));
@@ -92,8 +93,7 @@ async function firstOfEach(records: Records, index: IndexSchema, entries: readon
   if (last === undefined) return [];
   // The page may have ended among the entries of this key.
   const [first] = await records.list(index.collection, { gte: last.key }, { limit: 1, keysOnly: true });
-  const place = first?.key ?? last.place;
-  return [...firsts, { ...splitPlace(place), place, value: EMPTY }];
+  return [...firsts, first === undefined ? last : entryOf(index, first)];
 }
 
 async function withPrimaryValues(records: Records, store: StoreSchema, entries: readonly Entry[]): Promise<Entry[]> {

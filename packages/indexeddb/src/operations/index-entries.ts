@@ -1,5 +1,5 @@
-import { joinKeys } from "../keys/encode.ts";
 import { extractIndexKeys } from "../keys/key-path.ts";
+import { entryPlace } from "../storage/index-entries.ts";
 import type { IndexSchema } from "../storage/schema.ts";
 import type { TransactionState } from "../transaction/transaction-state.ts";
 import { decodeValue } from "../values/decode.ts";
@@ -14,7 +14,7 @@ export function removeIndexEntries(
   const value = decodeValue(stored);
   for (const index of indexes) {
     for (const key of extractIndexKeys(value, index.keyPath, index.multiEntry)) {
-      transaction.remove(index.collection, joinKeys(key, primaryKey));
+      transaction.remove(index.collection, entryPlace(index, key, primaryKey));
     }
   }
 }

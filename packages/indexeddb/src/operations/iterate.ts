@@ -1,4 +1,4 @@
-import type { KeyRange } from "@holdfast/key-store-core";
+import { compareBytes, type KeyRange } from "@holdfast/key-store-core";
 import type { CursorState } from "../handles/cursor-state.ts";
 import { joinKeys, withByte } from "../keys/encode.ts";
 import { AFTER } from "../keys/format.ts";
@@ -16,6 +16,7 @@ export type Step =
 /** Moves a cursor. https://www.w3.org/TR/IndexedDB-3/#iterate-a-cursor */
 export class Iterate implements Operation {
   readonly writes = false;
+  readonly scans = true;
   readonly #cursor: CursorState;
   readonly #step: Step;
   #found: Entry | undefined;
@@ -54,13 +55,24 @@ export class Iterate implements Operation {
         return ahead.isAtEnd ? this.#arrive(undefined) : this.#readOn(transaction, range, left);
       }
       position = next;
+      // Of a unique index the range knows only the key: the one entry it has may lie before the primary key.
+      if (this.#isShort(next)) left += 1;
     }
     return this.#arrive(position);
   }
 
   async #readOn(transaction: TransactionState, range: KeyRange, left: number): Promise<unknown> {
     const next = await this.#cursor.ahead.read(transaction, range);
-    return next === undefined || left === 1 ? this.#arrive(next) : this.#move(transaction, next, left - 1);
+    if (next === undefined) return this.#arrive(next);
+    return this.#move(transaction, next, this.#isShort(next) ? left : left - 1);
+  }
+
+  #isShort(entry: Entry): boolean {
+    const step = this.#step;
+    if ("count" in step || step.primaryKey === undefined || !this.#cursor.source.index?.unique) return false;
+    if (compareBytes(entry.key, step.key) !== 0) return false;
+    const order = compareBytes(entry.primaryKey, step.primaryKey);
+    return this.#cursor.direction === "next" ? order < 0 : order > 0;
   }
 
   #arrive(entry: Entry | undefined): unknown {
@@ -74,12 +86,14 @@ export class Iterate implements Operation {
     const { range, direction, source } = this.#cursor;
     const step = this.#step;
     const isIndex = source.index !== null;
-    if ("count" in step) return position === undefined ? range : rangeAfter(range, position, direction, isIndex);
+    const started = position !== undefined && position !== this.#cursor.position;
+    if ("count" in step || started)
+      return position === undefined ? range : rangeAfter(range, position, direction, isIndex);
     const { key, primaryKey } = step;
     const { gt, gte, lt, lte } = range;
     const lower = gt === undefined ? { gte } : { gt };
     const upper = lt === undefined ? { lte } : { lt };
-    const target = primaryKey === undefined ? key : joinKeys(key, primaryKey);
+    const target = primaryKey === undefined || source.index?.unique ? key : joinKeys(key, primaryKey);
     if (direction === "next" || direction === "nextunique") return { gte: target, ...upper };
     if (isIndex && primaryKey === undefined) return { ...lower, lt: withByte(key, AFTER) };
     return { ...lower, lte: target };

@@ -1,8 +1,7 @@
-import { compareBytes, EMPTY } from "@holdfast/key-store-core";
-import { indexRange, onlyKey, storeRange, UNBOUNDED } from "../keys/bounds.ts";
-import { keyLength } from "../keys/decode.ts";
-import { joinKeys } from "../keys/encode.ts";
+import { compareBytes } from "@holdfast/key-store-core";
+import { storeRange, UNBOUNDED } from "../keys/bounds.ts";
 import { extractIndexKeys } from "../keys/key-path.ts";
+import { entryPlace, entryValue } from "../storage/index-entries.ts";
 import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
 import type { Operation } from "../transaction/operation.ts";
 import type { TransactionState } from "../transaction/transaction-state.ts";
@@ -15,6 +14,7 @@ const PAGE = 100;
 /** Enters the records that an object store has into an index that is new. What it throws aborts the transaction. */
 export class PopulateIndex implements Operation {
   readonly writes = true;
+  readonly scans = true;
   readonly #store: StoreSchema;
   readonly #index: IndexSchema;
 
@@ -42,15 +42,11 @@ export class PopulateIndex implements Operation {
     const { collection, keyPath, multiEntry, unique } = this.#index;
     for (const key of extractIndexKeys(decodeValue(stored), keyPath, multiEntry)) {
       if (unique) {
-        const taken = await transaction.records.list(collection, indexRange(onlyKey(key)), {
-          limit: 2,
-          keysOnly: true,
-        });
-        for (const { key: place } of taken) {
-          if (compareBytes(place.subarray(keyLength(place)), primaryKey) !== 0) throw notUnique(this.#index);
-        }
+        const [taken] = await transaction.records.getMany(collection, [key]);
+        if (taken !== undefined && compareBytes(taken, primaryKey) !== 0) throw notUnique(this.#index);
       }
-      transaction.put(collection, joinKeys(key, primaryKey), EMPTY);
+      const index = this.#index;
+      transaction.put(collection, entryPlace(index, key, primaryKey), entryValue(index, primaryKey));
     }
   }
 }

@@ -12,6 +12,7 @@ const ALL = 2 ** 31 - 1;
 /** All records of a range, up to a count: their values, their primary keys, or both with the index keys. */
 export class RetrieveAll implements Operation {
   readonly writes = false;
+  readonly scans = true;
   readonly #source: RecordSource;
   readonly #bounds: Bounds;
   readonly #direction: CursorDirection;

@@ -1,15 +1,17 @@
 import type { StoredRecord } from "@holdfast/key-store-core";
 import { type Bounds, singleKey } from "../keys/bounds.ts";
 import { fromKey } from "../keys/decode.ts";
+import { splitEntry } from "../storage/index-entries.ts";
 import type { Operation } from "../transaction/operation.ts";
 import type { PageSlot, ReadPlan, ValueSlot } from "../transaction/read-plan.ts";
 import type { TransactionState } from "../transaction/transaction-state.ts";
 import { decodeValue } from "../values/decode.ts";
-import { type RecordSource, rangeOf, referred, splitPlace } from "./entries.ts";
+import { type RecordSource, rangeOf, referred } from "./entries.ts";
 
 /** The first record of a range: its value, or its primary key. */
 export class Retrieve implements Operation {
   readonly writes = false;
+  readonly scans: boolean;
   readonly #source: RecordSource;
   readonly #bounds: Bounds;
   readonly #wants: "value" | "key";
@@ -20,6 +22,7 @@ export class Retrieve implements Operation {
     this.#source = source;
     this.#bounds = bounds;
     this.#wants = wants;
+    this.scans = source.index !== null || singleKey(bounds) === undefined;
   }
 
   plan(plan: ReadPlan): boolean {
@@ -27,7 +30,7 @@ export class Retrieve implements Operation {
     const key = index === null ? singleKey(this.#bounds) : undefined;
     if (key !== undefined) this.#value = plan.lookup(store.collection, key);
     else {
-      const keysOnly = index !== null || this.#wants === "key";
+      const keysOnly = index === null ? this.#wants === "key" : !index.unique;
       const { collection } = index ?? store;
       this.#page = plan.scan(collection, rangeOf(this.#source, this.#bounds), { limit: 1, keysOnly });
     }
@@ -36,9 +39,10 @@ export class Retrieve implements Operation {
 
   run(transaction: TransactionState): unknown {
     if (this.#value !== undefined) {
-      const { value } = this.#value;
+      const key = this.#bounds.lower as Uint8Array; // a single key
+      const value = transaction.current(this.#source.store.collection, key, this.#value.value);
       if (value === undefined) return undefined;
-      return this.#wants === "value" ? decodeValue(value) : fromKey(this.#bounds.lower as Uint8Array); // a single key
+      return this.#wants === "value" ? decodeValue(value) : fromKey(key);
     }
     const [record] = this.#page?.records ?? [];
     return record === undefined ? undefined : this.#found(transaction, record);
@@ -47,7 +51,7 @@ export class Retrieve implements Operation {
   #found(transaction: TransactionState, record: StoredRecord): unknown {
     const { store, index } = this.#source;
     if (index === null) return this.#wants === "key" ? fromKey(record.key) : decodeValue(record.value);
-    const { primaryKey } = splitPlace(record.key);
+    const { primaryKey } = splitEntry(index, record);
     if (this.#wants === "key") return fromKey(primaryKey);
     return transaction.records.getMany(store.collection, [primaryKey]).then(([value]) => decodeValue(referred(value)));
   }

@@ -43,6 +43,11 @@ export function unwrap(stored: StoredRecord): StoredRecord {
   return { key, value: value.subarray(4 + length) };
 }
 
+/** The value of a record as it was put, of the one that is stored for its key. */
+export function originalValue(key: Uint8Array, stored: Uint8Array): Uint8Array {
+  return isLong(key) ? unwrap({ key: storedKey(key), value: stored }).value : stored;
+}
+
 /** All records with this stored key's prefix that are stored as long ones lie in this range. */
 export function groupRange(stored: Uint8Array): { readonly gte: Uint8Array; readonly lt: Uint8Array } {
   const prefix = stored.subarray(0, PREFIX_BYTES);

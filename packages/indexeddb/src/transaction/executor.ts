@@ -5,17 +5,13 @@ import type { Operation } from "./operation.ts";
 import { ReadPlan } from "./read-plan.ts";
 import type { TransactionState } from "./transaction-state.ts";
 
-interface Entry {
+/** An operation in the queue, and once it has run what came of it. */
+export interface Job {
   readonly operation: Operation;
+  /** Null for work that nobody asked for by a request. */
   readonly request: RequestState | null;
-}
-
-/** What came of an operation: its result, or its error. */
-export interface Outcome {
-  readonly operation: Operation;
-  readonly request: RequestState | null;
-  readonly result: unknown;
-  readonly error: DOMException | undefined;
+  result: unknown;
+  error: DOMException | undefined;
 }
 
 /** How many operations share their reads. */
@@ -24,21 +20,25 @@ const GROUP = 256;
 /** How many results may wait to be told before no more are made. */
 const AHEAD = 512;
 
+const NOTHING: readonly Job[] = Object.freeze([]);
+
 /**
  * Runs the operations of one transaction, in order. Those that were placed
- * together and only need records by their keys read them together; a result is
- * told in a task of its own, and by then the next may be on its way. Nothing of
- * this is to be seen: an abort takes back what has run ahead.
+ * together read together what they need; a result is told in a task of its own,
+ * and by then the next may be on its way. Nothing of this is to be seen: an
+ * abort takes back what has run ahead.
  */
 export class Executor {
   readonly #transaction: TransactionState;
-  #queue: Entry[] = [];
+  /** Those that have not been started begin at `#head`. */
+  #queue: Job[] = [];
   #head = 0;
-  #outcomes: Outcome[] = [];
+  #running: readonly Job[] = NOTHING;
+  /** Those that have run; the ones that nobody knows of yet begin at `#told`. */
+  #done: Job[] = [];
   #told = 0;
   #started = false;
   #cancelled = false;
-  #running: readonly Entry[] = NOTHING;
   #workQueued = false;
   #taskQueued = false;
 
@@ -48,11 +48,11 @@ export class Executor {
 
   /** Whether everything that was placed has been told. */
   get isIdle(): boolean {
-    return this.#head === this.#queue.length && this.#running.length === 0 && this.#told === this.#outcomes.length;
+    return this.#head === this.#queue.length && this.#running.length === 0 && this.#told === this.#done.length;
   }
 
   place(operation: Operation, request: RequestState | null): void {
-    this.#queue.push({ operation, request });
+    this.#queue.push({ operation, request, result: undefined, error: undefined });
     this.#continue();
   }
 
@@ -64,13 +64,13 @@ export class Executor {
   /** Stops for good, and answers the requests that were not told a result. */
   cancel(): RequestState[] {
     this.#cancelled = true;
-    const untold = [...this.#outcomes.slice(this.#told), ...this.#running, ...this.#queue.slice(this.#head)];
+    const untold = [...this.#done.slice(this.#told), ...this.#running, ...this.#queue.slice(this.#head)];
     this.#queue = [];
-    this.#outcomes = [];
+    this.#done = [];
     this.#running = NOTHING;
     this.#head = 0;
     this.#told = 0;
-    return untold.map((each) => each.request).filter((request) => request !== null);
+    return untold.map((job) => job.request).filter((request) => request !== null);
   }
 
   #continue(): void {
@@ -85,51 +85,109 @@ export class Executor {
   /** Runs what can be run without waiting, up to the first that must wait. */
   #work(): void {
     while (!this.#cancelled && this.#running.length === 0) {
-      const entry = this.#queue[this.#head];
-      if (entry === undefined) {
+      const job = this.#queue[this.#head];
+      if (job === undefined) {
         // With nothing to do the transaction may be at its end.
         if (this.isIdle) this.#transaction.settle();
         return;
       }
-      if (this.#outcomes.length - this.#told >= AHEAD) return;
-      if (entry.operation.writes && entry.operation.plan === undefined) {
-        this.#running = [entry];
+      if (this.#done.length - this.#told >= AHEAD) return;
+      if (job.operation.plan === undefined && !job.operation.scans) {
         this.#advance(1);
-        this.#run();
+        this.#runAlone(job);
       } else {
         this.#runGroup();
       }
     }
   }
 
+  /** Runs an operation that need not be waited for, unless it says so itself. */
+  #runAlone(job: Job): void {
+    const waiting = run(job, this.#transaction);
+    if (waiting === undefined) {
+      this.#done.push(job);
+      this.#tellSoon();
+      return;
+    }
+    this.#running = [job];
+    this.#finishAfter(waiting);
+  }
+
   #runGroup(): void {
     const plan = new ReadPlan();
-    const group: Entry[] = [];
-    const writes = this.#queue[this.#head]?.operation.writes;
+    const group: Job[] = [];
+    let writes = false;
+    let scans = false;
     for (let at = this.#head; at < this.#queue.length && group.length < GROUP; at += 1) {
-      const entry = this.#queue[at] as Entry; // within its length
-      const { operation } = entry;
-      if (operation.writes !== writes) break;
-      const joins = operation.plan === undefined ? !writes : operation.plan(plan);
-      if (!joins) break;
-      group.push(entry);
+      const job = this.#queue[at] as Job; // within its length
+      const { operation } = job;
+      writes ||= operation.writes;
+      scans ||= operation.scans;
+      if (writes && scans && group.length > 0) break;
+      plan.isFirst = group.length === 0;
+      if (operation.plan?.(plan) === false) break;
+      group.push(job);
+      // One that both reads ranges and writes stands alone.
+      if (writes && scans) break;
     }
     this.#advance(group.length);
     this.#running = group;
     if (plan.isEmpty) {
-      this.#run();
+      this.#runFrom(0);
       return;
     }
     plan.read(this.#transaction.records).then(
       () => {
-        if (!this.#cancelled) this.#run();
+        if (!this.#cancelled) this.#runFrom(0);
         this.#work();
       },
       (error: unknown) => {
-        this.#failAll(error);
+        const failure = asException(error);
+        for (const job of group) job.error = failure;
+        this.#finish();
         this.#work();
       },
     );
+  }
+
+  /**
+   * Runs the group, whose plan was carried out. One that writes is waited for
+   * before the next; those that still have to read do so together.
+   */
+  #runFrom(first: number): void {
+    const jobs = this.#running;
+    let reads: Promise<void>[] | undefined;
+    for (let at = first; at < jobs.length; at += 1) {
+      const job = jobs[at] as Job; // within its length
+      const waiting = run(job, this.#transaction);
+      if (waiting === undefined) continue;
+      if (job.operation.writes) {
+        waiting.then(() => {
+          if (this.#cancelled) return;
+          this.#runFrom(at + 1);
+          this.#work();
+        });
+        return;
+      }
+      if (reads === undefined) reads = [waiting];
+      else reads.push(waiting);
+    }
+    if (reads === undefined) this.#finish();
+    else this.#finishAfter(reads.length === 1 ? (reads[0] as Promise<void>) : Promise.all(reads));
+  }
+
+  #finishAfter(waiting: Promise<unknown>): void {
+    waiting.then(() => {
+      this.#finish();
+      this.#work();
+    });
+  }
+
+  #finish(): void {
+    if (this.#cancelled) return;
+    for (const job of this.#running) this.#done.push(job);
+    this.#running = NOTHING;
+    this.#tellSoon();
   }
 
   #advance(count: number): void {
@@ -138,48 +196,6 @@ export class Executor {
       this.#queue = [];
       this.#head = 0;
     }
-  }
-
-  /**
-   * Runs the entries whose plans were carried out. Those that write wait for
-   * one another; of the others, those that still have to read do so together.
-   */
-  #run(from = 0, before: readonly (Outcome | Promise<Outcome>)[] = []): void {
-    const entries = this.#running;
-    const outcomes = [...before];
-    let waits = outcomes.some((outcome) => outcome instanceof Promise);
-    for (let at = from; at < entries.length; at += 1) {
-      const entry = entries[at] as Entry; // within its length
-      const outcome = runOne(entry, this.#transaction);
-      outcomes.push(outcome);
-      if (!(outcome instanceof Promise)) continue;
-      waits = true;
-      if (entry.operation.writes && at + 1 < entries.length) {
-        outcome.then(() => this.#cancelled || this.#run(at + 1, outcomes));
-        return;
-      }
-    }
-    if (!waits) this.#finish(outcomes as Outcome[]);
-    else {
-      Promise.all(outcomes).then((all) => {
-        this.#finish(all);
-        this.#work();
-      });
-    }
-  }
-
-  #failAll(error: unknown): void {
-    const failure = asException(error);
-    this.#finish(
-      this.#running.map(({ operation, request }) => ({ operation, request, result: undefined, error: failure })),
-    );
-  }
-
-  #finish(outcomes: readonly Outcome[]): void {
-    if (this.#cancelled) return;
-    this.#running = NOTHING;
-    for (const outcome of outcomes) this.#outcomes.push(outcome);
-    this.#tellSoon();
   }
 
   #tellSoon(): void {
@@ -194,32 +210,37 @@ export class Executor {
   /** Tells results, up to the first that somebody listens to. */
   #tell(): void {
     let listened = false;
-    while (!listened && this.#told < this.#outcomes.length) {
-      const outcome = this.#outcomes[this.#told] as Outcome; // within its length
+    while (!listened && this.#told < this.#done.length) {
+      const job = this.#done[this.#told] as Job; // within its length
       this.#told += 1;
-      if (this.#told === this.#outcomes.length) {
-        this.#outcomes = [];
+      if (this.#told === this.#done.length) {
+        this.#done = [];
         this.#told = 0;
       }
-      listened = this.#transaction.deliver(outcome);
+      listened = this.#transaction.deliver(job);
     }
     if (this.#cancelled) return;
-    if (this.#outcomes.length > 0) this.#tellSoon();
+    if (this.#done.length > 0) this.#tellSoon();
     this.#continue();
   }
 }
 
-const NOTHING: readonly Entry[] = Object.freeze([]);
-
-function runOne({ operation, request }: Entry, transaction: TransactionState): Outcome | Promise<Outcome> {
+/** Runs a job's operation; a promise where it must be waited for, which does not reject. */
+function run(job: Job, transaction: TransactionState): Promise<void> | undefined {
   try {
-    const result = operation.run(transaction);
-    if (!(result instanceof Promise)) return { operation, request, result, error: undefined };
-    return result.then(
-      (value: unknown) => ({ operation, request, result: value, error: undefined }),
-      (error: unknown) => ({ operation, request, result: undefined, error: asException(error) }),
-    );
+    const result = job.operation.run(transaction);
+    if (result instanceof Promise) return settle(job, result);
+    job.result = result;
   } catch (error) {
-    return { operation, request, result: undefined, error: asException(error) };
+    job.error = asException(error);
+  }
+  return undefined;
+}
+
+async function settle(job: Job, waiting: Promise<unknown>): Promise<void> {
+  try {
+    job.result = await waiting;
+  } catch (error) {
+    job.error = asException(error);
   }
 }

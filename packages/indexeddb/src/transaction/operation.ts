@@ -3,8 +3,14 @@ import type { TransactionState } from "./transaction-state.ts";
 
 /** What a request asks of the records. Placed in a transaction's queue, run in order. */
 export interface Operation {
-  /** Whether it changes records: then no other runs beside it. */
+  /** Whether it changes records. */
   readonly writes: boolean;
+
+  /**
+   * Whether it reads more than records by their keys. Then nothing that writes
+   * runs beside it: what it had read would be out of date.
+   */
+  readonly scans: boolean;
 
   /**
    * Plans what it must read before it can run, and answers whether it may run

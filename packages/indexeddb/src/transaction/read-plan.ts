@@ -1,4 +1,4 @@
-import { type KeyRange, type Page, type RecordReader, type StoredRecord, toText } from "@holdfast/key-store-core";
+import type { KeyRange, Page, RecordReader, StoredRecord } from "@holdfast/key-store-core";
 
 /** A value that is being read: there once the plan was carried out. */
 export interface ValueSlot {
@@ -41,7 +41,8 @@ export class ReadPlan {
   readonly #lookups = new Map<string, Lookups>();
   readonly #scans: Scan[] = [];
   readonly #counts: Counting[] = [];
-  readonly #touched = new Set<string>();
+  /** Whether the operation that is being planned is the first of its group: all before it have run. */
+  isFirst = true;
 
   /** Plans to read a key's value. */
   lookup(collection: string, key: Uint8Array): ValueSlot {
@@ -68,17 +69,6 @@ export class ReadPlan {
     const slot: CountSlot = { count: 0 };
     this.#counts.push({ collection, range, slot });
     return slot;
-  }
-
-  /**
-   * Says that an operation of this group reads or writes a key. False where an
-   * earlier one of the group does already: what was read for it would be stale.
-   */
-  touches(keys: readonly { readonly collection: string; readonly key: Uint8Array }[]): boolean {
-    const names = keys.map(({ collection, key }) => `${collection}\0${toText(key)}`);
-    if (names.some((name) => this.#touched.has(name))) return false;
-    for (const name of names) this.#touched.add(name);
-    return true;
   }
 
   get isEmpty(): boolean {

@@ -8,10 +8,11 @@ import { IDBTransaction } from "../idl/idb-transaction.ts";
 import { internal } from "../idl/shape.ts";
 import type { RequestState } from "../request/request-state.ts";
 import { generatorChange } from "../storage/catalog.ts";
+import { originalValue, storedKey } from "../storage/long-keys.ts";
 import { deletion, putting, Records } from "../storage/records.ts";
 import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
 import { atEndOfTurn, queueTask, type Turn } from "../tasks.ts";
-import { Executor, type Outcome } from "./executor.ts";
+import { Executor, type Job } from "./executor.ts";
 import type { Operation } from "./operation.ts";
 import type { Scheduled } from "./scheduler.ts";
 
@@ -147,6 +148,15 @@ export class TransactionState extends EventNode implements Scheduled, Turn {
     store.nextKey = next;
   }
 
+  /** A record's value as it is now, where `read` is what it was before this group of operations. */
+  current(collection: string, key: Uint8Array, read: Uint8Array | undefined): Uint8Array | undefined {
+    const overlay = this.#overlay;
+    if (overlay === undefined || overlay.isEmpty) return read;
+    const known = overlay.peek(collection, storedKey(key));
+    if (known === "unknown") return read;
+    return known === undefined ? undefined : originalValue(key, known);
+  }
+
   put(collection: string, key: Uint8Array, value: Uint8Array): void {
     this.#changes.apply(putting(collection, key, value));
     this.#written(collection, key);
@@ -225,7 +235,7 @@ export class TransactionState extends EventNode implements Scheduled, Turn {
   }
 
   /** Tells a request's result. Answers whether anybody listened: then the turn must end before the next one. */
-  deliver({ operation, request, error, result }: Outcome): boolean {
+  deliver({ operation, request, error, result }: Job): boolean {
     if (error === undefined) operation.told?.();
     if (request === null) {
       if (error !== undefined) this.abort(error);
