@@ -12,7 +12,9 @@ export default defineConfig({
       project("packages/key-store-core"),
       project("packages/key-store-memory"),
       project("packages/key-store-sqlite"),
-      project("packages/key-store-postgres", { globalSetup: ["test/global-setup.ts"] }),
+      project("packages/key-store-postgres", {
+        globalSetup: [`${import.meta.dirname}/packages/key-store-postgres/test/global-setup.ts`],
+      }),
       project("packages/indexeddb"),
       project("packages/client"),
       project("packages/dev-homeserver"),

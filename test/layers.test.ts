@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import ts from "typescript";
 import { describe, expect, it } from "vitest";
 
 const PACKAGES = join(import.meta.dirname, "../packages");
@@ -34,15 +35,13 @@ const manifest = (folder: string): Manifest => JSON.parse(readFileSync(join(PACK
 
 const published = readdirSync(PACKAGES).filter((folder) => !manifest(folder).private);
 
-/** Every module that the sources of a package name in an import, an export or an `import()`. */
+/** Every module that the sources of a package name in an import, an export, an `import()` or the type of one. */
 function importsOf(folder: string): string[] {
   const root = join(PACKAGES, folder, "src");
   const sources = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
   return sources.flatMap((file) => {
-    const source = readFileSync(join(root, file), "utf8");
-    const named = source.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*"([^"]+)"/g);
-    const loaded = source.matchAll(/^\s*"(@holdfast\/[^"]+)",$/gm);
-    return [...named, ...loaded].map(([, specifier]) => specifier as string);
+    const { importedFiles } = ts.preProcessFile(readFileSync(join(root, file), "utf8"), true, true);
+    return importedFiles.map(({ fileName }) => fileName);
   });
 }
 

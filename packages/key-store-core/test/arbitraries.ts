@@ -28,7 +28,7 @@ const aPut: fc.Arbitrary<Change> = fc.record({
   value: aValue,
 });
 
-export const aChange: fc.Arbitrary<Change> = fc.oneof(
+const aChange: fc.Arbitrary<Change> = fc.oneof(
   { weight: 6, arbitrary: aPut },
   { weight: 3, arbitrary: fc.record({ type: fc.constant("delete" as const), collection: aCollection, key: aKey }) },
   {
