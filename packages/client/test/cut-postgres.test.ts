@@ -1,0 +1,4 @@
+import { postgresPlace } from "./cut/place.ts";
+import { cutSuite } from "./cut/suite.ts";
+
+cutSuite("PostgreSQL", postgresPlace);

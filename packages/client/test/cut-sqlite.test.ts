@@ -1,0 +1,4 @@
+import { sqlitePlace } from "./cut/place.ts";
+import { cutSuite } from "./cut/suite.ts";
+
+cutSuite("SQLite", sqlitePlace);
