@@ -140,7 +140,8 @@ describe("the counters", () => {
           }
           for (const row of await rowsOf(deviceId)) {
             expect(row.revision).toBe(String(revision));
-            expect([row.records, row.bytes]).toEqual([row.real_records, String(row.real_bytes)].map((x) => x ?? "0"));
+            if (row.name === null) continue;
+            expect([row.records, row.bytes]).toEqual([row.real_records, row.real_bytes]);
           }
           await expectRecords(device, model);
         },

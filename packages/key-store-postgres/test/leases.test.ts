@@ -1,0 +1,89 @@
+import { describe, expect, it } from "vitest";
+import { PostgresKeyStore, type PostgresKeyStoreOptions } from "../src/index.ts";
+import { acquired, connected, DEVICE, newHolder } from "./driver.ts";
+import { testDatabase, until } from "./server.ts";
+
+const database = testDatabase();
+
+async function ready(options: Omit<PostgresKeyStoreOptions, "url">): Promise<PostgresKeyStore> {
+  const store = new PostgresKeyStore({ url: database.url, ...options });
+  expect(await store.init()).toBe(true);
+  return store;
+}
+
+describe("a lease", () => {
+  it("is one row per process, however many devices are open, and goes with the process", async () => {
+    const store = await ready({ schema: "rows", label: "the bot" });
+    for (const deviceId of ["A", "B", "C"]) await store.openDevice({ ...DEVICE, deviceId });
+    const rows = await database.sql`select label, pid, expires_at > now() as in_force from rows.process`;
+    expect(rows).toEqual([{ label: "the bot", pid: String(process.pid), in_force: true }]);
+    expect((await store.stats()).usage?.leases.map(({ deviceId }) => deviceId)).toEqual(["A", "B", "C"]);
+    await store.close();
+    expect(await database.sql`select from rows.process`).toEqual([]);
+  });
+
+  it("is kept in force by the heartbeat for as long as a device is open, and no longer", async () => {
+    await using store = await ready({ schema: "beats", leaseMs: 300 });
+    const device = await store.openDevice(DEVICE);
+    const expiry = async () => {
+      const [row] =
+        await database.sql`select expires_at, expires_at > clock_timestamp() as in_force from beats.process`;
+      return row as { expires_at: Date; in_force: boolean };
+    };
+    const first = await expiry();
+    await until("two leases' time has passed", async () => {
+      const { expires_at, in_force } = await expiry();
+      expect(in_force).toBe(true);
+      return expires_at.getTime() - first.expires_at.getTime() > 600;
+    });
+    await device?.close();
+    await until("the lease runs out once nothing is open", async () => !(await expiry()).in_force);
+  });
+
+  it("without a heartbeat runs out, is taken over, and fences its holder", async () => {
+    await using store = await ready({ schema: "quiet", leaseMs: 200, heartbeat: false });
+    await using other = await ready({ schema: "quiet", leaseMs: 200, heartbeat: false });
+    const old = await store.openDevice(DEVICE);
+    await expect(other.openDevice(DEVICE, { lease: "fail" })).rejects.toMatchObject({
+      code: "ERR_KEY_STORE_LEASE_HELD",
+    });
+    const device = await other.openDevice(DEVICE, { waitMs: 10_000 });
+    expect(device?.epoch).toBe(2n);
+    const commit = old?.commit([{ type: "put", collection: "c", key: new Uint8Array(), value: new Uint8Array() }]);
+    await expect(commit).rejects.toMatchObject({ code: "ERR_KEY_STORE_FENCED" });
+  });
+
+  it("of an opening that failed after it was taken does not keep its own process out", async () => {
+    const driver = await connected({ url: database.url, schema: "orphan" });
+    try {
+      const first = await acquired(driver);
+      // The answer to the release is lost before the server hears of it.
+      await database.sql`create function orphan.refuse() returns trigger language plpgsql as
+        $$ begin raise exception 'no' using errcode = '57014'; end $$`;
+      await database.sql`create trigger refuse before update on orphan.device for each row execute function orphan.refuse()`;
+      await expect(first.device.release(first.guard.holderId)).rejects.toMatchObject({
+        code: "ERR_KEY_STORE_UNAVAILABLE",
+      });
+      await database.sql`drop trigger refuse on orphan.device`;
+      const request = { device: DEVICE, holder: newHolder(), create: false, force: false };
+      expect(await driver.acquire(request)).toMatchObject({ outcome: "acquired", epoch: 2n });
+    } finally {
+      await driver.disconnect();
+    }
+  });
+
+  it("of a process that nobody knows any more is not in force, and rows of the dead are taken away", async () => {
+    const driver = await connected({ url: database.url, schema: "dead" });
+    await acquired(driver, newHolder("dead"));
+    await database.sql`update dead.process set expires_at = now() - interval '2 hours'`;
+    await driver.disconnect();
+    const [old] = await database.sql`select label from dead.process`;
+    expect(old).toEqual({ label: "dead" });
+    const next = await connected({ url: database.url, schema: "dead" });
+    const { device, guard, epoch } = await acquired(next, newHolder("next"));
+    expect(epoch).toBe(2n);
+    await device.release(guard.holderId);
+    await next.disconnect();
+    expect(await database.sql`select from dead.process`).toEqual([]);
+  });
+});
