@@ -1,6 +1,7 @@
 import { EventNode } from "../events/event-node.ts";
 import { IDBDatabase } from "../idl/idb-database.ts";
 import { internal } from "../idl/shape.ts";
+import { unschedule } from "../transaction/scheduler.ts";
 import type { TransactionState } from "../transaction/transaction-state.ts";
 import type { DatabaseState } from "./database-state.ts";
 
@@ -54,7 +55,7 @@ export class ConnectionState extends EventNode {
   transactionFinished(transaction: TransactionState): void {
     if (!this.transactions.delete(transaction)) return;
     if (transaction.mode === "versionchange") this.database.upgrade = null;
-    else this.database.scheduler.remove(transaction);
+    else unschedule(transaction);
     this.#closeIfDone();
   }
 

@@ -1,6 +1,5 @@
 import type { Backend } from "../storage/backend.ts";
 import type { DatabaseSchema, StoreSchema } from "../storage/schema.ts";
-import { Scheduler } from "../transaction/scheduler.ts";
 import type { TransactionState } from "../transaction/transaction-state.ts";
 import type { ConnectionState } from "./connection-state.ts";
 
@@ -9,7 +8,6 @@ export class DatabaseState {
   readonly backend: Backend;
   readonly schema: DatabaseSchema;
   readonly connections = new Set<ConnectionState>();
-  readonly scheduler = new Scheduler();
   /** The upgrade transaction that is running. */
   upgrade: TransactionState | null = null;
 

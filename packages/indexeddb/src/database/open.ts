@@ -74,9 +74,11 @@ function inQueue({ backend, storedName }: DatabaseAddress, work: () => Promise<v
 /** Runs a function as a task; resolves after it has run. */
 function task(run: () => void): Promise<void> {
   return new Promise((resolve) => {
-    queueTask(() => {
-      resolve();
-      run();
+    queueTask({
+      runTask() {
+        resolve();
+        run();
+      },
     });
   });
 }

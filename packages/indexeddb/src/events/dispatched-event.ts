@@ -3,9 +3,22 @@ export interface Flow {
   target: EventTarget | null;
   currentTarget: EventTarget | null;
   phase: number;
-  path: readonly EventTarget[];
+  /** Where the path begins, while it is being walked. */
+  node: PathNode | undefined;
   /** Whether `stopImmediatePropagation()` was called. */
   stopped: boolean;
+}
+
+/** A place on the path of events. */
+interface PathNode {
+  readonly target: EventTarget;
+  readonly eventParent: PathNode | undefined;
+}
+
+function pathOf(start: PathNode | undefined): EventTarget[] {
+  const path: EventTarget[] = [];
+  for (let node = start; node !== undefined; node = node.eventParent) path.push(node.target);
+  return path;
 }
 
 type EventPhase = Event["eventPhase"];
@@ -13,7 +26,7 @@ type EventPhase = Event["eventPhase"];
 let flowInside: (event: DispatchedEvent) => Flow;
 
 function newFlow(): Flow {
-  return { target: null, currentTarget: null, phase: 0, path: [], stopped: false };
+  return { target: null, currentTarget: null, phase: 0, node: undefined, stopped: false };
 }
 
 /** An event that this library fires: an `Event` in all its looks, with a path of several targets. */
@@ -43,7 +56,7 @@ class DispatchedEvent extends Event {
   }
   // Node's types know paths of one target only.
   override composedPath(): [EventTarget?] {
-    return [...this.#flow.path] as [EventTarget?];
+    return pathOf(this.#flow.node) as [EventTarget?];
   }
   override stopImmediatePropagation(): void {
     super.stopImmediatePropagation();
@@ -85,7 +98,7 @@ export function flowOf(event: Event): Flow {
     srcElement: getter(() => flow.target),
     currentTarget: getter(() => flow.currentTarget),
     eventPhase: getter(() => flow.phase),
-    composedPath: { value: () => [...flow.path], configurable: true, writable: true },
+    composedPath: { value: () => pathOf(flow.node), configurable: true, writable: true },
     stopImmediatePropagation: {
       value: () => {
         stop.call(event);

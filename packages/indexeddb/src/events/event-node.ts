@@ -102,22 +102,21 @@ export abstract class EventNode {
    */
   dispatch(event: Event): DispatchOutcome {
     const flow = flowOf(event);
-    const path: EventNode[] = [];
-    for (let node: EventNode | undefined = this; node !== undefined; node = node.eventParent) path.push(node);
-    flow.target = this.target;
-    flow.path = path.map((node) => node.target);
     const outcome = { called: false, threw: false };
-    try {
-      for (const node of path.slice(1).reverse()) node.#invoke(event, flow, CAPTURING_PHASE, outcome);
-      this.#invoke(event, flow, AT_TARGET, outcome);
-      if (event.bubbles) {
-        for (const node of path.slice(1)) node.#invoke(event, flow, BUBBLING_PHASE, outcome);
-      }
-    } finally {
-      flow.currentTarget = null;
-      flow.phase = 0;
-      flow.path = [];
+    const parent = this.eventParent;
+    const grandparent = parent?.eventParent;
+    flow.target = this.target;
+    flow.node = this;
+    grandparent?.invoke(event, flow, CAPTURING_PHASE, outcome);
+    parent?.invoke(event, flow, CAPTURING_PHASE, outcome);
+    this.invoke(event, flow, AT_TARGET, outcome);
+    if (event.bubbles) {
+      parent?.invoke(event, flow, BUBBLING_PHASE, outcome);
+      grandparent?.invoke(event, flow, BUBBLING_PHASE, outcome);
     }
+    flow.currentTarget = null;
+    flow.phase = 0;
+    flow.node = undefined;
     return outcome;
   }
 
@@ -133,7 +132,8 @@ export abstract class EventNode {
     return false;
   }
 
-  #invoke(event: Event, flow: Flow, phase: number, outcome: { called: boolean; threw: boolean }): void {
+  /** Calls the listeners of one phase. */
+  private invoke(event: Event, flow: Flow, phase: number, outcome: { called: boolean; threw: boolean }): void {
     if (this.#listeners === undefined || this.#listeners.length === 0) return;
     flow.phase = phase;
     flow.currentTarget = this.target;

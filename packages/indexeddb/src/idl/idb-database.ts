@@ -2,6 +2,7 @@ import type { ConnectionState } from "../database/connection-state.ts";
 import { exception } from "../errors.ts";
 import type { EventHandler, EventNode } from "../events/event-node.ts";
 import { defineEventHandlers, defineEventTarget } from "../events/event-target.ts";
+import { schedule } from "../transaction/scheduler.ts";
 import {
   type TransactionDurability,
   type TransactionMode,
@@ -85,7 +86,7 @@ export class IDBDatabase extends EventTarget {
     if (wantedMode === "versionchange") throw new TypeError('mode must be "readonly" or "readwrite"');
     const transaction = new TransactionState(state, wantedMode, wantedDurability, stores);
     state.transactions.add(transaction);
-    state.database.scheduler.add(transaction);
+    schedule(transaction);
     return transaction.target;
   }
 

@@ -1,6 +1,7 @@
 import { exception } from "../errors.ts";
 import type { EventHandler, EventNode } from "../events/event-node.ts";
 import { defineEventHandlers, defineEventTarget } from "../events/event-target.ts";
+import { KeyResult } from "../keys/decode.ts";
 import type { RequestState } from "../request/request-state.ts";
 import type { IDBTransaction } from "./idb-transaction.ts";
 import { defineInterface, illegalConstructor, internal } from "./shape.ts";
@@ -29,7 +30,8 @@ export class IDBRequest extends EventTarget {
   get result(): unknown {
     const state = this.#state;
     if (!state.done) throw exception("InvalidStateError", "the request has not finished");
-    return state.result;
+    const { result } = state;
+    return result instanceof KeyResult ? result.value : result;
   }
 
   /** Why it failed; null where it did not. Throws `InvalidStateError` while it is pending. */

@@ -8,6 +8,7 @@ import { PopulateIndex } from "../operations/populate-index.ts";
 import { generatorRemoval, storeRemoval } from "../storage/catalog.ts";
 import { collectionName } from "../storage/names.ts";
 import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
+import { StoreLock } from "../transaction/scheduler.ts";
 import type { TransactionState } from "../transaction/transaction-state.ts";
 
 /*
@@ -35,8 +36,19 @@ export function createObjectStore(
   schema.nextId += 1;
   const collection = collectionName([schema.id, id], [schema.name, name]);
   const indexes = new Map<string, IndexSchema>();
-  const store: StoreSchema = { id, name, collection, keyPath, autoIncrement, indexes, nextKey: 1, deleted: false };
+  const store: StoreSchema = {
+    id,
+    name,
+    collection,
+    keyPath,
+    autoIncrement,
+    indexes,
+    nextKey: 1,
+    deleted: false,
+    lock: new StoreLock(),
+  };
   schema.stores.set(name, store);
+  transaction.created ??= new Set();
   transaction.created.add(store);
   transaction.undoWith(() => {
     schema.stores.delete(store.name);
@@ -87,7 +99,7 @@ export function renameObjectStore(handle: ObjectStoreState, name: string): void 
   transaction.undoWith(() => {
     move(name, before);
     // One that the abort takes away keeps the name that it had last.
-    if (!transaction.created.has(store)) handle.name = before;
+    if (!transaction.created?.has(store)) handle.name = before;
   });
 }
 
@@ -114,6 +126,7 @@ export function createIndex(
   const index: IndexSchema = { name, collection, keyPath, unique, multiEntry, deleted: false };
   store.indexes.set(name, index);
   handle.indexes.set(name, index);
+  transaction.created ??= new Set();
   transaction.created.add(index);
   transaction.undoWith(() => {
     store.indexes.delete(index.name);
@@ -163,7 +176,7 @@ export function renameIndex(handle: IndexState, name: string): void {
   handle.name = name;
   transaction.undoWith(() => {
     move(name, before);
-    if (!transaction.created.has(index)) handle.name = before;
+    if (!transaction.created?.has(index)) handle.name = before;
   });
 }
 

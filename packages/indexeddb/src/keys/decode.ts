@@ -22,6 +22,21 @@ export function fromKey(bytes: Uint8Array): Key {
   return key;
 }
 
+/** A key that is the result of a request: decoded when somebody looks. */
+export class KeyResult {
+  readonly #bytes: Uint8Array;
+  #value: Key | undefined;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get value(): Key {
+    this.#value ??= fromKey(this.#bytes);
+    return this.#value;
+  }
+}
+
 /** How many of the bytes the key takes that they begin with. */
 export function keyLength(bytes: Uint8Array): number {
   return skipKey(bytes, 0);
@@ -87,6 +102,11 @@ class Reader {
     const bytes = this.#bytes;
     const end = bytes.indexOf(END, this.at);
     if (end < 0) throw malformed("it has no end");
+    if (isPlainAscii(bytes, this.at, end)) {
+      const text = Buffer.from(bytes.buffer, bytes.byteOffset + this.at, end - this.at).toString("latin1");
+      this.at = end + 1;
+      return text;
+    }
     const units: number[] = [];
     let text = "";
     while (this.at < end) {
@@ -150,6 +170,14 @@ class Reader {
     this.at += 1;
     return keys;
   }
+}
+
+function isPlainAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at] as number; // within its length
+    if (byte >= 0x80 || byte === ESCAPE) return false;
+  }
+  return true;
 }
 
 const scratch = new DataView(new ArrayBuffer(8));

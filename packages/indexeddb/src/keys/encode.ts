@@ -16,6 +16,13 @@ class Writer {
     this.view = new DataView(grown.buffer);
   }
 
+  copy(): Uint8Array {
+    // Small arrays live on V8's own heap; greater ones are cheapest out of Node's pool.
+    const copy = this.length <= 64 ? new Uint8Array(this.length) : Buffer.allocUnsafe(this.length);
+    copy.set(this.bytes.subarray(0, this.length));
+    return copy;
+  }
+
   byte(value: number): void {
     this.reserve(1);
     this.bytes[this.length++] = value;
@@ -86,7 +93,7 @@ export function toKey(value: unknown): Uint8Array | undefined {
   spare = undefined;
   writer.length = 0;
   try {
-    return write(writer, value, undefined) ? writer.bytes.slice(0, writer.length) : undefined;
+    return write(writer, value, undefined) ? writer.copy() : undefined;
   } finally {
     // One very long key is no reason to keep its bytes.
     spare = writer.bytes.length > 65_536 ? new Writer() : writer;

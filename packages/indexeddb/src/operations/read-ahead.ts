@@ -52,7 +52,7 @@ export class ReadAhead implements WriteWatcher {
     this.#more = this.#entries.length === this.#limit;
     this.#next = 0;
     this.#resize();
-    transaction.watchers.add(this);
+    transaction.watch(this);
   }
 
   /** Whether the range is known to have no more than what was taken. */
@@ -68,7 +68,7 @@ export class ReadAhead implements WriteWatcher {
     this.#next = 1;
     this.#more = page.more;
     this.#resize();
-    if (!transaction.isFinished) transaction.watchers.add(this);
+    transaction.watch(this);
     return page.entries[0];
   }
 

@@ -1,6 +1,6 @@
 import { compareBytes, EMPTY } from "@holdfast/key-store-core";
 import { exception } from "../errors.ts";
-import { fromKey } from "../keys/decode.ts";
+import { fromKey, KeyResult } from "../keys/decode.ts";
 import { toKey } from "../keys/encode.ts";
 import { extractIndexKeys, injectKey } from "../keys/key-path.ts";
 import { entryPlace, entryValue } from "../storage/index-entries.ts";
@@ -109,7 +109,7 @@ export class StoreRecord implements Operation {
         transaction.put(index.collection, entryPlace(index, each, key), entryValue(index, key));
       }
     }
-    return fromKey(key);
+    return new KeyResult(key);
   }
 
   #plan(plan: ReadPlan): boolean {

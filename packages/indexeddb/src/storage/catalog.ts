@@ -2,6 +2,7 @@ import { type Change, EMPTY, type RecordReader } from "@holdfast/key-store-core"
 import { fromKey } from "../keys/decode.ts";
 import { toKey } from "../keys/encode.ts";
 import type { KeyPath } from "../keys/key-path.ts";
+import { StoreLock } from "../transaction/scheduler.ts";
 import { clone } from "../values/clone.ts";
 import { decodeValue } from "../values/decode.ts";
 import { encodeValue } from "../values/encode.ts";
@@ -182,6 +183,7 @@ function restoreStore(stored: StoredStore): StoreSchema {
     indexes: new Map(indexes.map((index) => [index.name, index])),
     nextKey: 1,
     deleted: false,
+    lock: new StoreLock(),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { KeyPath } from "../keys/key-path.ts";
+import type { StoreLock } from "../transaction/scheduler.ts";
 
 /** What the catalog says of an index. */
 export interface IndexSchema {
@@ -24,6 +25,8 @@ export interface StoreSchema {
   nextKey: number;
   /** Whether the running upgrade transaction has deleted it. */
   deleted: boolean;
+  /** Who may use it. */
+  readonly lock: StoreLock;
 }
 
 /** What the catalog says of a database. */

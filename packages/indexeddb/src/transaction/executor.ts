@@ -1,6 +1,6 @@
 import { asException } from "../errors.ts";
 import type { RequestState } from "../request/request-state.ts";
-import { queueTask, queueWork } from "../tasks.ts";
+import { queueTask, queueWork, type Task, type Work } from "../tasks.ts";
 import type { Operation } from "./operation.ts";
 import { ReadPlan } from "./read-plan.ts";
 import type { TransactionState } from "./transaction-state.ts";
@@ -28,7 +28,7 @@ const NOTHING: readonly Job[] = Object.freeze([]);
  * and by then the next may be on its way. Nothing of this is to be seen: an
  * abort takes back what has run ahead.
  */
-export class Executor {
+export class Executor implements Task, Work {
   readonly #transaction: TransactionState;
   /** Those that have not been started begin at `#head`. */
   #queue: Job[] = [];
@@ -76,10 +76,12 @@ export class Executor {
   #continue(): void {
     if (this.#workQueued || !this.#started || this.#running.length > 0) return;
     this.#workQueued = true;
-    queueWork(() => {
-      this.#workQueued = false;
-      this.#work();
-    });
+    queueWork(this);
+  }
+
+  work(): void {
+    this.#workQueued = false;
+    this.#work();
   }
 
   /** Runs what can be run without waiting, up to the first that must wait. */
@@ -201,14 +203,12 @@ export class Executor {
   #tellSoon(): void {
     if (this.#taskQueued) return;
     this.#taskQueued = true;
-    queueTask(() => {
-      this.#taskQueued = false;
-      this.#tell();
-    });
+    queueTask(this);
   }
 
   /** Tells results, up to the first that somebody listens to. */
-  #tell(): void {
+  runTask(): void {
+    this.#taskQueued = false;
     let listened = false;
     while (!listened && this.#told < this.#done.length) {
       const job = this.#done[this.#told] as Job; // within its length

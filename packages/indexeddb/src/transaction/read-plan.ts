@@ -15,22 +15,11 @@ export interface CountSlot {
   count: number;
 }
 
+/** The keys that are looked up in one collection. */
 interface Lookups {
+  readonly collection: string;
   readonly keys: Uint8Array[];
   readonly slots: ValueSlot[];
-}
-
-interface Counting {
-  readonly collection: string;
-  readonly range: KeyRange;
-  readonly slot: CountSlot;
-}
-
-interface Scan {
-  readonly collection: string;
-  readonly range: KeyRange;
-  readonly page: Page;
-  readonly slot: PageSlot;
 }
 
 /**
@@ -38,18 +27,18 @@ interface Scan {
  * that it takes one round trip, whatever the number of operations.
  */
 export class ReadPlan {
-  readonly #lookups = new Map<string, Lookups>();
-  readonly #scans: Scan[] = [];
-  readonly #counts: Counting[] = [];
   /** Whether the operation that is being planned is the first of its group: all before it have run. */
   isFirst = true;
 
+  readonly #lookups: Lookups[] = [];
+  readonly #others: ((reader: RecordReader) => Promise<void>)[] = [];
+
   /** Plans to read a key's value. */
   lookup(collection: string, key: Uint8Array): ValueSlot {
-    let lookups = this.#lookups.get(collection);
+    let lookups = this.#lookups.find((each) => each.collection === collection);
     if (lookups === undefined) {
-      lookups = { keys: [], slots: [] };
-      this.#lookups.set(collection, lookups);
+      lookups = { collection, keys: [], slots: [] };
+      this.#lookups.push(lookups);
     }
     const slot: ValueSlot = { value: undefined };
     lookups.keys.push(key);
@@ -60,43 +49,40 @@ export class ReadPlan {
   /** Plans to list a page. */
   scan(collection: string, range: KeyRange, page: Page): PageSlot {
     const slot: PageSlot = { records: [] };
-    this.#scans.push({ collection, range, page, slot });
+    this.#others.push((reader) =>
+      reader.list(collection, range, page).then((records) => {
+        slot.records = records;
+      }),
+    );
     return slot;
   }
 
   /** Plans to count a range. */
   count(collection: string, range: KeyRange): CountSlot {
     const slot: CountSlot = { count: 0 };
-    this.#counts.push({ collection, range, slot });
+    this.#others.push((reader) =>
+      reader.count(collection, range).then((count) => {
+        slot.count = count;
+      }),
+    );
     return slot;
   }
 
   get isEmpty(): boolean {
-    return this.#lookups.size === 0 && this.#scans.length === 0 && this.#counts.length === 0;
+    return this.#lookups.length === 0 && this.#others.length === 0;
   }
 
   /** Reads everything. */
-  async read(reader: RecordReader): Promise<void> {
-    const reads: Promise<void>[] = [];
-    for (const [collection, lookups] of this.#lookups) reads.push(readLookups(reader, collection, lookups));
-    for (const scan of this.#scans) reads.push(readScan(reader, scan));
-    for (const counting of this.#counts) reads.push(readCount(reader, counting));
-    if (reads.length === 1) await reads[0];
-    else await Promise.all(reads);
+  read(reader: RecordReader): Promise<unknown> {
+    const reads = this.#others.map((read) => read(reader));
+    for (const lookups of this.#lookups) reads.push(lookUp(reader, lookups));
+    const [first] = reads;
+    return reads.length === 1 && first !== undefined ? first : Promise.all(reads);
   }
 }
 
-async function readLookups(reader: RecordReader, collection: string, { keys, slots }: Lookups): Promise<void> {
-  const values = await reader.getMany(collection, keys);
-  slots.forEach((slot, at) => {
-    slot.value = values[at];
+function lookUp(reader: RecordReader, { collection, keys, slots }: Lookups): Promise<void> {
+  return reader.getMany(collection, keys).then((values) => {
+    for (let at = 0; at < slots.length; at += 1) (slots[at] as ValueSlot).value = values[at]; // as many as keys
   });
-}
-
-async function readScan(reader: RecordReader, { collection, range, page, slot }: Scan): Promise<void> {
-  slot.records = await reader.list(collection, range, page);
-}
-
-async function readCount(reader: RecordReader, { collection, range, slot }: Counting): Promise<void> {
-  slot.count = await reader.count(collection, range);
 }

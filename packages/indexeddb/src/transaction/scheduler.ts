@@ -1,85 +1,98 @@
 /** A transaction as the scheduler sees it. */
 export interface Scheduled {
   readonly readOnly: boolean;
-  /** The ids of the object stores that it may use. */
-  readonly scopeIds: readonly number[];
-  /** Called when no earlier transaction stands in its way; during {@link Scheduler.add} if none does. */
+  /** The object stores that it may use. */
+  readonly scope: readonly { readonly lock: StoreLock }[];
+  /** In how many queues it still waits: the scheduler's own. */
+  waiting: number;
+  /** Called when no earlier transaction stands in its way; during {@link schedule} if none does. */
   granted(): void;
 }
 
 /** Transactions that may use an object store at the same time: one that writes, or any number that read. */
 interface Cohort {
   readonly readOnly: boolean;
-  readonly members: Set<Scheduled>;
+  /** Members that wait; empty once they were granted. */
+  waiting: Scheduled[];
+  size: number;
+}
+
+/**
+ * The queue of an object store: cohorts of transactions, of which the first
+ * may run.
+ */
+export class StoreLock {
+  readonly #cohorts: Cohort[] = [];
+
+  /** Enqueues a transaction; whether it may run at once. */
+  join(transaction: Scheduled): boolean {
+    const cohorts = this.#cohorts;
+    let last = cohorts.at(-1);
+    if (last === undefined || !last.readOnly || !transaction.readOnly) {
+      last = { readOnly: transaction.readOnly, waiting: [], size: 0 };
+      cohorts.push(last);
+    }
+    last.size += 1;
+    if (cohorts.length === 1) return true;
+    last.waiting.push(transaction);
+    return false;
+  }
+
+  /** Takes a transaction out, and lets run whoever waited for it. */
+  leave(transaction: Scheduled): void {
+    const cohorts = this.#cohorts;
+    const at = transaction.waiting === 0 ? 0 : Math.max(0, this.#cohortOf(transaction));
+    const cohort = cohorts[at];
+    if (cohort === undefined) return;
+    cohort.size -= 1;
+    if (cohort.size > 0) return;
+    cohorts.splice(at, 1);
+    // Two cohorts of readers may meet where a writer gave up waiting.
+    const before = cohorts[at - 1];
+    const after = cohorts[at];
+    if (before?.readOnly && after?.readOnly) {
+      cohorts.splice(at, 1);
+      before.size += after.size;
+      before.waiting.push(...after.waiting);
+    }
+    this.#grantFirst();
+  }
+
+  /** Where a transaction waits; -1 where it does not, for it may run. */
+  #cohortOf(transaction: Scheduled): number {
+    for (const [at, cohort] of this.#cohorts.entries()) {
+      const place = cohort.waiting.indexOf(transaction);
+      if (place < 0) continue;
+      cohort.waiting.splice(place, 1);
+      return at;
+    }
+    return -1;
+  }
+
+  #grantFirst(): void {
+    const first = this.#cohorts[0];
+    if (first === undefined || first.waiting.length === 0) return;
+    const granted = first.waiting;
+    first.waiting = [];
+    for (const transaction of granted) {
+      transaction.waiting -= 1;
+      if (transaction.waiting === 0) transaction.granted();
+    }
+  }
 }
 
 /**
  * Says when a transaction may start: when no live transaction that was created
- * earlier has an overlapping scope, unless both only read.
+ * earlier has an overlapping scope, unless both only read. It joins the queues
+ * of all its stores at once, so that none waits in a circle.
  * https://www.w3.org/TR/IndexedDB-3/#transaction-scheduling
- *
- * Each object store has a queue of cohorts, whose first may run. A transaction
- * joins the queues of all its stores at once, so that none waits in a circle.
  */
-export class Scheduler {
-  readonly #queues = new Map<number, Cohort[]>();
-  /** In how many queues a transaction still waits. */
-  readonly #waiting = new Map<Scheduled, number>();
-
-  add(transaction: Scheduled): void {
-    let waiting = 0;
-    for (const id of transaction.scopeIds) if (!this.#join(id, transaction)) waiting += 1;
-    if (waiting === 0) transaction.granted();
-    else this.#waiting.set(transaction, waiting);
-  }
-
-  /** Lets go of a transaction that has finished. Those that waited for it are granted. */
-  remove(transaction: Scheduled): void {
-    this.#waiting.delete(transaction);
-    for (const id of transaction.scopeIds) this.#leave(id, transaction);
-  }
-
-  #join(id: number, transaction: Scheduled): boolean {
-    const queue = this.#queues.get(id);
-    if (queue === undefined) {
-      this.#queues.set(id, [cohortOf(transaction)]);
-      return true;
-    }
-    const last = queue.at(-1);
-    if (last?.readOnly && transaction.readOnly) last.members.add(transaction);
-    else queue.push(cohortOf(transaction));
-    return queue.length === 1;
-  }
-
-  #leave(id: number, transaction: Scheduled): void {
-    const queue = this.#queues.get(id) ?? [];
-    const at = queue.findIndex((cohort) => cohort.members.delete(transaction));
-    if (at < 0 || queue[at]?.members.size !== 0) return;
-    queue.splice(at, 1);
-    // Two cohorts of readers may meet where a writer gave up waiting.
-    const before = queue[at - 1];
-    const after = queue[at];
-    if (before?.readOnly && after?.readOnly) {
-      queue.splice(at, 1);
-      for (const member of after.members) {
-        before.members.add(member);
-        if (at === 1) this.#grant(member);
-      }
-    }
-    if (at === 0) for (const member of queue[0]?.members ?? []) this.#grant(member);
-    if (queue.length === 0) this.#queues.delete(id);
-  }
-
-  #grant(transaction: Scheduled): void {
-    const waiting = (this.#waiting.get(transaction) ?? 0) - 1;
-    if (waiting > 0) this.#waiting.set(transaction, waiting);
-    else {
-      this.#waiting.delete(transaction);
-      transaction.granted();
-    }
-  }
+export function schedule(transaction: Scheduled): void {
+  for (const { lock } of transaction.scope) if (!lock.join(transaction)) transaction.waiting += 1;
+  if (transaction.waiting === 0) transaction.granted();
 }
 
-function cohortOf(transaction: Scheduled): Cohort {
-  return { readOnly: transaction.readOnly, members: new Set([transaction]) };
+/** Lets go of a transaction that has finished. */
+export function unschedule(transaction: Scheduled): void {
+  for (const { lock } of transaction.scope) lock.leave(transaction);
 }

@@ -11,7 +11,7 @@ import { generatorChange } from "../storage/catalog.ts";
 import { originalValue, storedKey } from "../storage/long-keys.ts";
 import { deletion, putting, Records } from "../storage/records.ts";
 import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
-import { atEndOfTurn, queueTask, type Turn } from "../tasks.ts";
+import { atEndOfTurn, queueTask, type Task, type Turn } from "../tasks.ts";
 import { Executor, type Job } from "./executor.ts";
 import type { Operation } from "./operation.ts";
 import type { Scheduled } from "./scheduler.ts";
@@ -26,34 +26,35 @@ export interface WriteWatcher {
 }
 
 /** The inner side of an `IDBTransaction`. https://www.w3.org/TR/IndexedDB-3/#transaction-concept */
-export class TransactionState extends EventNode implements Scheduled, Turn {
+export class TransactionState extends EventNode implements Scheduled, Task, Turn {
   readonly target: IDBTransaction = new IDBTransaction(internal, this);
   readonly connection: ConnectionState;
   readonly mode: TransactionMode;
   readonly durability: TransactionDurability;
-  readonly scopeIds: readonly number[];
+  readonly scope: readonly StoreSchema[];
+  waiting = 0;
   phase: "active" | "inactive" | "committing" | "finished" = "active";
   error: DOMException | null = null;
   /** Reads records as this transaction sees them. */
   readonly records: Records;
   /** The object stores and indexes that it has made. */
-  readonly created = new Set<StoreSchema | IndexSchema>();
-  /** Those that have read ahead. */
-  readonly watchers = new Set<WriteWatcher>();
+  created: Set<StoreSchema | IndexSchema> | undefined;
   /** Called once when it has finished; true if it was committed. */
   onFinished: ((committed: boolean) => void) | undefined;
   /** What is added to the changes as it is committed. */
   lastChanges: (() => readonly Change[]) | undefined;
 
-  readonly #scope: readonly StoreSchema[];
+  // Most transactions read one record and are gone: what they do not need they do not make.
   /** The names of the stores when it was created: a later upgrade may rename them. */
   readonly #names: readonly string[];
-  readonly #handles = new Map<StoreSchema, ObjectStoreState>();
+  readonly #handles: ObjectStoreState[] = [];
   readonly #overlay: Overlay | undefined;
   readonly #executor: Executor;
-  readonly #undo: (() => void)[] = [];
+  #undo: (() => void)[] | undefined;
   /** The stores whose key generators have moved. */
-  readonly #generators = new Set<StoreSchema>();
+  #generators: Set<StoreSchema> | undefined;
+  /** Those that have read ahead. */
+  #watchers: Set<WriteWatcher> | undefined;
   #granted = false;
   #commitStarted = false;
   /** What the event that is being handled has decided about this transaction, if it is to abort. */
@@ -69,9 +70,8 @@ export class TransactionState extends EventNode implements Scheduled, Turn {
     this.connection = connection;
     this.mode = mode;
     this.durability = durability;
-    this.#scope = scope;
+    this.scope = scope;
     this.#names = scope.map((store) => store.name);
-    this.scopeIds = scope.map((store) => store.id);
     const base: RecordReader = connection.database.backend.store;
     this.#overlay = mode === "readonly" ? undefined : new Overlay(base);
     this.records = new Records(this.#overlay ?? base);
@@ -98,16 +98,14 @@ export class TransactionState extends EventNode implements Scheduled, Turn {
 
   storeNamed(name: string): StoreSchema | undefined {
     if (this.mode === "versionchange") return this.connection.database.schema.stores.get(name);
-    return this.#scope[this.#names.indexOf(name)];
+    return this.scope[this.#names.indexOf(name)];
   }
 
   /** The handle of an object store: always the same one. */
   handleOf(store: StoreSchema): ObjectStoreState {
-    let handle = this.#handles.get(store);
-    if (handle === undefined) {
-      handle = new ObjectStoreState(this, store);
-      this.#handles.set(store, handle);
-    }
+    for (const handle of this.#handles) if (handle.store === store) return handle;
+    const handle = new ObjectStoreState(this, store);
+    this.#handles.push(handle);
     return handle;
   }
 
@@ -131,13 +129,22 @@ export class TransactionState extends EventNode implements Scheduled, Turn {
     this.#executor.start();
   }
 
+  /** Tells of every write from now on. */
+  watch(watcher: WriteWatcher): void {
+    if (this.isFinished) return;
+    this.#watchers ??= new Set();
+    this.#watchers.add(watcher);
+  }
+
   /** Remembers how to take back a change that is not a record. */
   undoWith(undo: () => void): void {
+    this.#undo ??= [];
     this.#undo.push(undo);
   }
 
   /** Sets a key generator's next number: stored with the transaction, taken back with it. */
   moveGenerator(store: StoreSchema, next: number): void {
+    this.#generators ??= new Set();
     if (!this.#generators.has(store)) {
       const before = store.nextKey;
       this.#generators.add(store);
@@ -200,20 +207,20 @@ export class TransactionState extends EventNode implements Scheduled, Turn {
     this.phase = "committing";
     this.#commitStarted = true;
     if (this.#overlay === undefined) {
-      queueTask(() => this.#complete());
+      queueTask(this);
       return;
     }
     for (const change of this.lastChanges?.() ?? []) this.#overlay.apply(change);
-    for (const store of this.#generators) {
+    for (const store of this.#generators ?? []) {
       if (!store.deleted) this.#overlay.apply(generatorChange(this.connection.database.schema.id, store));
     }
     if (this.#overlay.isEmpty) {
-      queueTask(() => this.#complete());
+      queueTask(this);
       return;
     }
     this.connection.database.backend.store.commit(this.#overlay.changes()).then(
-      () => queueTask(() => this.#complete()),
-      (error: unknown) => queueTask(() => this.abort(asException(error))),
+      () => queueTask(this),
+      (error: unknown) => queueTask({ runTask: () => this.abort(asException(error)) }),
     );
   }
 
@@ -222,15 +229,18 @@ export class TransactionState extends EventNode implements Scheduled, Turn {
     if (this.phase === "finished") return;
     this.phase = "finished";
     this.error = error;
-    for (const undo of this.#undo.splice(0).reverse()) undo();
+    for (const undo of this.#undo?.reverse() ?? []) undo();
+    this.#undo = undefined;
     for (const request of this.#executor.cancel()) {
       // Not pending any more, though nobody has been told yet.
-      queueTask(() => this.#cancelRequest(request));
+      queueTask({ runTask: () => this.#cancelRequest(request) });
     }
-    queueTask(() => {
-      this.#release();
-      this.fire("abort", abortEvent, true);
-      this.onFinished?.(false);
+    queueTask({
+      runTask: () => {
+        this.#release();
+        this.fire("abort", abortEvent, true);
+        this.onFinished?.(false);
+      },
     });
   }
 
@@ -267,7 +277,8 @@ export class TransactionState extends EventNode implements Scheduled, Turn {
   }
 
   #written(collection: string, key: Uint8Array | undefined): void {
-    for (const watcher of this.watchers) watcher.written(collection, key);
+    if (this.#watchers === undefined) return;
+    for (const watcher of this.#watchers) watcher.written(collection, key);
   }
 
   #cancelRequest(request: RequestState): void {
@@ -275,17 +286,18 @@ export class TransactionState extends EventNode implements Scheduled, Turn {
     request.fire("error", errorEvent, true);
   }
 
-  #complete(): void {
+  /** Its task is to tell that it has been committed. */
+  runTask(): void {
     if (this.phase === "finished") return;
     this.phase = "finished";
-    this.#undo.length = 0;
+    this.#undo = undefined;
     this.#release();
     this.fire("complete", () => plainEvent("complete"));
     this.onFinished?.(true);
   }
 
   #release(): void {
-    this.watchers.clear();
+    this.#watchers = undefined;
     this.connection.transactionFinished(this);
   }
 }

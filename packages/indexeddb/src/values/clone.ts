@@ -45,7 +45,10 @@ export function isAssignable(name: string): boolean {
 class Cloner {
   plain = true;
   attachments: readonly Attachment[] = NONE;
-  readonly #clones = new Map<object, object>();
+  /** The first object, and all others: most values have few. */
+  #first: object | undefined;
+  #firstClone: object | undefined;
+  #clones: Map<object, object> | undefined;
 
   clone(value: unknown): unknown {
     switch (typeof value) {
@@ -69,7 +72,7 @@ class Cloner {
   }
 
   #object(value: object): object {
-    const known = this.#clones.get(value);
+    const known = value === this.#first ? this.#firstClone : this.#clones?.get(value);
     if (known !== undefined) {
       this.plain = false;
       return known;
@@ -84,7 +87,7 @@ class Cloner {
 
   /** Copies own enumerable properties. */
   #properties(value: object, copy: object): object {
-    this.#clones.set(value, copy);
+    this.#remember(value, copy);
     for (const key of Object.keys(value)) {
       // A getter may have deleted it meanwhile.
       if (!Object.hasOwn(value, key)) continue;
@@ -108,7 +111,7 @@ class Cloner {
       copy.length = length;
       return this.#properties(value, copy);
     }
-    this.#clones.set(value, copy);
+    this.#remember(value, copy);
     for (let index = 0; index < length; index += 1) {
       if (index in value) copy[index] = this.clone(value[index]);
       else {
@@ -130,11 +133,21 @@ class Cloner {
     if (types.isSharedArrayBuffer(value)) throw uncloneable(value);
     if (isHeldByV8(value)) {
       this.plain = false;
-      this.#clones.set(value, value);
+      this.#remember(value, value);
       return value;
     }
     if (isNotData(value)) throw uncloneable(value);
     return this.#properties(value, {});
+  }
+
+  #remember(value: object, copy: object): void {
+    if (this.#first === undefined) {
+      this.#first = value;
+      this.#firstClone = copy;
+      return;
+    }
+    this.#clones ??= new Map();
+    this.#clones.set(value, copy);
   }
 
   #view(value: ArrayBufferView): object {
@@ -142,16 +155,16 @@ class Cloner {
     if (types.isSharedArrayBuffer(buffer)) throw uncloneable(value);
     const whole = value.byteOffset === 0 && value.byteLength === buffer.byteLength && !buffer.resizable;
     // Two views of one buffer still share it when they come back: V8's format keeps that.
-    if (!whole || !types.isUint8Array(value) || buffer.detached || this.#clones.has(buffer)) this.plain = false;
-    this.#clones.set(value, value);
-    this.#clones.set(buffer, buffer);
+    if (!whole || !types.isUint8Array(value) || buffer.detached || this.#clones?.has(buffer)) this.plain = false;
+    this.#remember(value, value);
+    this.#remember(buffer, buffer);
     return value;
   }
 
   #map(value: Map<unknown, unknown>): object {
     this.plain = false;
     const copy = new Map<unknown, unknown>();
-    this.#clones.set(value, copy);
+    this.#remember(value, copy);
     for (const [key, member] of [...Map.prototype.entries.call(value)]) copy.set(this.clone(key), this.clone(member));
     return copy;
   }
@@ -159,7 +172,7 @@ class Cloner {
   #set(value: Set<unknown>): object {
     this.plain = false;
     const copy = new Set<unknown>();
-    this.#clones.set(value, copy);
+    this.#remember(value, copy);
     for (const member of [...Set.prototype.values.call(value)]) copy.add(this.clone(member));
     return copy;
   }
@@ -168,7 +181,7 @@ class Cloner {
     this.plain = false;
     const placeholder = placeholderOf(original);
     this.attachments = [...this.attachments, { placeholder, original }];
-    this.#clones.set(original, placeholder);
+    this.#remember(original, placeholder);
     return placeholder;
   }
 }
