@@ -38,6 +38,17 @@ export class Executor {
     return this.#use(what, (session) => this.#send(session, statement, parameters, limitMs));
   }
 
+  /** One statement that must not wait for others, within `limitMs` milliseconds at most. */
+  async urgently(
+    what: string,
+    statement: string,
+    parameters: readonly (string | null)[],
+    limitMs: number,
+  ): Promise<Answer> {
+    const limit = Math.min(limitMs, this.#plan.operationTimeoutMs);
+    return this.#use(what, (session) => this.#send(session, statement, parameters, limit), true);
+  }
+
   /**
    * Several statements in one transaction, rolled back where `work` rejects or
    * answers with `undefined`. The first of them sets the limits of the rest.
@@ -59,9 +70,9 @@ export class Executor {
     });
   }
 
-  async #use<T>(what: string, work: (session: Session) => Promise<T>): Promise<T> {
+  async #use<T>(what: string, work: (session: Session) => Promise<T>, isUrgent = false): Promise<T> {
     try {
-      return await this.#pool.use(work);
+      return await this.#pool.use(work, isUrgent);
     } catch (error) {
       // Poolers that pass a server's process id on are taken for the server itself, until this tells.
       if (isPreparedStatementMixUp(error) && this.#plan.preparedStatements === "auto") this.#prepare = false;

@@ -98,7 +98,10 @@ export class Leases {
     const { id, holder } = process;
     const { host, pid, label } = holder;
     const at = performance.now();
-    await executor.run("a heartbeat", this.#sql.beat, [id, host, String(pid), label, String(this.#options.leaseMs)]);
+    const { leaseMs } = this.#options;
+    const parameters = [id, host, String(pid), label, String(leaseMs)];
+    // Neither a busy pool nor a dead connection may take so long that every lease of this process runs out.
+    await executor.urgently("a heartbeat", this.#sql.beat, parameters, Math.ceil(leaseMs / 3));
     process.beatAt = at;
   }
 }

@@ -25,7 +25,7 @@ export interface PostgresKeyStoreOptions extends KeyStoreOptions {
   readonly sql?: postgres.Sql | undefined;
   /** The schema for the tables, made where it is missing. Default: `"holdfast"`. */
   readonly schema?: string | undefined;
-  /** The most connections at a time, 1 to 1,000. Default: 4. */
+  /** The most connections at a time, 1 to 1,000, and one more for the heartbeat while all are busy. Default: 4. */
   readonly maxConnections?: number | undefined;
   /**
    * `false`: never encrypted. `"require"`: encrypted, the server's certificate

@@ -5,8 +5,11 @@ import { type Address, lost, openSocket, type TlsPlan } from "./socket.ts";
 
 /** Sessions with one server, lent to one user at a time. */
 export interface Pool {
-  /** Lends a session for as long as `work` takes. */
-  use<T>(work: (session: Session) => Promise<T>): Promise<T>;
+  /**
+   * Lends a session for as long as `work` takes. What is urgent need not wait
+   * for others: one connection more is opened for it.
+   */
+  use<T>(work: (session: Session) => Promise<T>, isUrgent?: boolean): Promise<T>;
   /** Gives every session up. Does not throw. */
   end(): Promise<void>;
 }
@@ -53,8 +56,8 @@ export class OwnPool implements Pool {
     this.#size = size;
   }
 
-  async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    const connection = await this.#borrow();
+  async use<T>(work: (session: Session) => Promise<T>, isUrgent = false): Promise<T> {
+    const connection = await this.#borrow(isUrgent ? this.#size + 1 : this.#size);
     try {
       return await work(connection);
     } finally {
@@ -80,12 +83,12 @@ export class OwnPool implements Pool {
     await Promise.allSettled(idle.map((connection) => connection.close()));
   }
 
-  async #borrow(): Promise<Connection> {
+  async #borrow(size: number): Promise<Connection> {
     for (;;) {
       this.#ended.signal.throwIfAborted();
       const idle = this.#takeIdle();
       if (idle !== undefined) return idle;
-      if (this.#count < this.#size) return this.#open();
+      if (this.#count < size) return this.#open();
       const lent = await new Promise<Connection | undefined>((resolve, reject) => {
         this.#waiting.push({ resolve, reject });
       });
@@ -137,7 +140,7 @@ export class OwnPool implements Pool {
 
   #giveBack(connection: Connection): void {
     if (connection.broken) return;
-    if (performance.now() - connection.openedAt > LIFETIME_MS) {
+    if (this.#count > this.#size || performance.now() - connection.openedAt > LIFETIME_MS) {
       void connection.close();
       return;
     }

@@ -60,6 +60,7 @@ function checkServer(answer: Answer, plan: PostgresPlan) {
   if (text(row, 4) === "on") {
     throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", "the server takes no commits: transactions are read-only");
   }
+  if (text(row, 8) !== "UTF8") config(`the database's encoding is ${text(row, 8)}: it must be UTF8`);
   if (plan.durable && text(row, 5) !== "on") {
     config('the server runs with fsync=off and may lose what it acknowledges; durability: "as-configured" allows it');
   }

@@ -122,7 +122,7 @@ export function statements(schema: string, durable: boolean) {
     server: `
       select pg_backend_pid(), current_setting('server_version'), current_setting('server_version_num'),
         pg_is_in_recovery(), current_setting('transaction_read_only'), current_setting('fsync'),
-        current_user::text, to_regclass($1::text) is not null`,
+        current_user::text, to_regclass($1::text) is not null, current_setting('server_encoding')`,
     migrations: `select name from ${name}.migration order by name`,
     /** Which of the tables this role may not read and write. */
     forbidden: `

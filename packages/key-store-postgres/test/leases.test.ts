@@ -6,9 +6,15 @@ import { testDatabase, until } from "./server.ts";
 const database = testDatabase();
 
 async function ready(options: Omit<PostgresKeyStoreOptions, "url">): Promise<PostgresKeyStore> {
-  const store = new PostgresKeyStore({ url: database.url, ...options });
+  const store = new PostgresKeyStore({ url: database.url, applicationName: options.schema, ...options });
   expect(await store.init()).toBe(true);
   return store;
+}
+
+/** How many connections the store on a schema has by now. */
+async function connectionsOf(schema: string): Promise<number> {
+  const rows = await database.sql`select from pg_stat_activity where application_name = ${schema}`;
+  return rows.length;
 }
 
 describe("a lease", () => {
@@ -38,6 +44,23 @@ describe("a lease", () => {
     });
     await device?.close();
     await until("the lease runs out once nothing is open", async () => !(await expiry()).in_force);
+  });
+
+  it("is kept in force while every connection is busy", async () => {
+    await using store = await ready({ schema: "busy", leaseMs: 300, maxConnections: 1 });
+    const device = await store.openDevice(DEVICE);
+    const blocker = await database.sql.reserve();
+    await blocker`begin`;
+    await blocker`select from busy.device for update`;
+    const commit = device?.commit([{ type: "put", collection: "c", key: new Uint8Array(), value: new Uint8Array() }]);
+    const expiry = async () => (await database.sql`select expires_at from busy.process`)[0]?.expires_at as Date;
+    const first = await expiry();
+    await until("two leases' time has passed", async () => (await expiry()).getTime() - first.getTime() > 600);
+    await blocker`rollback`;
+    blocker.release();
+    await commit;
+    expect(device?.revision).toBe(1n);
+    await until("the connection for the heartbeat is closed", async () => (await connectionsOf("busy")) === 1);
   });
 
   it("without a heartbeat runs out, is taken over, and fences its holder", async () => {

@@ -166,6 +166,16 @@ describe("a server that lets nobody in", () => {
     expect(device?.revision).toBe(1n);
   });
 
+  it("is refused where the database cannot hold every name", async () => {
+    await database.sql`create database latin encoding 'LATIN1' locale 'C' template template0`;
+    const url = changed(database.url, (url) => {
+      url.pathname = "/latin";
+    });
+    const { code, reason } = await unavailable({ url });
+    expect(code).toBe("ERR_KEY_STORE_CONFIG");
+    expect(reason).toBe("the database's encoding is LATIN1: it must be UTF8");
+  });
+
   it("is unavailable where transactions are read-only", async () => {
     await database.sql`create role readonly login superuser password 'readonly'`;
     await database.sql`alter role readonly set default_transaction_read_only = on`;

@@ -54,8 +54,6 @@ export async function up(db: Kysely<unknown>, schema: string): Promise<void> {
     value bytea not null,
     primary key (device, collection, key)
   )`.execute(db);
-  // What is encrypted does not get smaller: trying to costs time, and buys nothing.
-  await sql`alter table ${table("record")} alter column value set storage external`.execute(db);
   await sql`comment on table ${table("record")} is
     'The records of all devices. See record_by_name for the same with names.'`.execute(db);
 
