@@ -1,6 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
+import { onTestFinished } from "vitest";
 import type { Life, Told } from "./life.ts";
 
 /** When a process is killed: so many milliseconds after it has acknowledged so many calls. */
@@ -24,6 +25,7 @@ export interface Lived {
 /** Runs a process of the device to its death; to its end where it has none. */
 export async function live(life: Life, death?: Death): Promise<Lived> {
   const child = fork(new URL("./process.ts", import.meta.url), [], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
   const errors: Buffer[] = [];
   child.stderr?.on("data", (chunk: Buffer) => errors.push(chunk));
   let opened: Extract<Told, { told: "opened" }> | undefined;

@@ -39,6 +39,11 @@ class PublishedKeys {
     return { signed_curve25519: Object.keys(this.oneTime).length + this.#others };
   }
 
+  /** The algorithms that have a fallback key which nobody has used. */
+  get unusedFallbacks(): readonly string[] {
+    return Object.keys(this.fallback).map((id) => id.split(":", 1)[0] ?? id);
+  }
+
   /** Takes keys in, and answers as `/keys/upload` does; a key that is not the one of its id is an error there. */
   take({ device_keys, one_time_keys = {}, fallback_keys = {} }: Upload): string {
     this.device = device_keys ?? this.device;
@@ -123,7 +128,8 @@ async function reachable({ machine }: OlmEngine, published: PublishedKeys, claim
     published.device?.keys[`ed25519:${deviceId}`] === identityKeys.ed25519.toBase64() &&
     published.device.keys[`curve25519:${deviceId}`] === identityKeys.curve25519.toBase64();
   const used = new Set(messages.map((message) => JSON.stringify(message))).size;
-  return { keys: messages.length, used, received: processed.length, unopened, isOurs };
+  const fallbacks = Object.keys(published.fallback).length;
+  return { keys: messages.length, fallbacks, used, received: processed.length, unopened, isOurs };
 }
 
 export const uploadKeys: Scenario = {
@@ -147,7 +153,7 @@ export const uploadKeys: Scenario = {
 const [CLAIMED, SAMPLE] = [4, 3];
 
 export const replaceOneTimeKeys: Scenario = {
-  name: "replacing one-time keys that were claimed",
+  name: "replacing one-time and fallback keys that were used",
   commits: 2,
   begins: "acting",
   async prepare(stage) {
@@ -160,7 +166,10 @@ export const replaceOneTimeKeys: Scenario = {
       const published = new PublishedKeys(before.device, sample, others);
       return {
         async act(engine, left) {
-          await receiveSync(engine.machine, { device_one_time_keys_count: published.counts });
+          await receiveSync(engine.machine, {
+            device_one_time_keys_count: published.counts,
+            device_unused_fallback_key_types: published.unusedFallbacks,
+          });
           await upload(engine, left, published);
         },
         outcome: (engine) => reachable(engine, published, claimant),
