@@ -32,8 +32,12 @@ export interface IDBObjectStoreParameters {
 
 let stateInside: (database: IDBDatabase) => ConnectionState;
 
+// It is one by defineEventTarget(), which leaves out a constructor that nothing here needs.
+export interface IDBDatabase extends EventTarget {}
+
 /** https://www.w3.org/TR/IndexedDB-3/#idbdatabase */
-export class IDBDatabase extends EventTarget {
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: both declare what defineEventTarget() makes
+export class IDBDatabase {
   readonly #state: ConnectionState;
 
   declare onabort: EventHandler;
@@ -47,7 +51,6 @@ export class IDBDatabase extends EventTarget {
 
   /** @internal Connections come from `IDBFactory.open()`. */
   constructor(key: unknown = undefined, state?: ConnectionState) {
-    super();
     if (key !== internal || state === undefined) throw illegalConstructor();
     this.#state = state;
   }

@@ -8,8 +8,12 @@ import { defineInterface, illegalConstructor, internal } from "./shape.ts";
 
 let stateInside: (request: IDBRequest) => RequestState;
 
+// It is one by defineEventTarget(), which leaves out a constructor that nothing here needs.
+export interface IDBRequest extends EventTarget {}
+
 /** https://www.w3.org/TR/IndexedDB-3/#idbrequest */
-export class IDBRequest extends EventTarget {
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: both declare what defineEventTarget() makes
+export class IDBRequest {
   readonly #state: RequestState;
 
   declare onsuccess: EventHandler;
@@ -21,7 +25,6 @@ export class IDBRequest extends EventTarget {
 
   /** @internal Requests come from the methods that ask for something. */
   constructor(key: unknown = undefined, state?: RequestState) {
-    super();
     if (key !== internal || state === undefined) throw illegalConstructor();
     this.#state = state;
   }

@@ -10,8 +10,12 @@ import { defineInterface, illegalConstructor, internal } from "./shape.ts";
 
 let stateInside: (transaction: IDBTransaction) => TransactionState;
 
+// It is one by defineEventTarget(), which leaves out a constructor that nothing here needs.
+export interface IDBTransaction extends EventTarget {}
+
 /** https://www.w3.org/TR/IndexedDB-3/#idbtransaction */
-export class IDBTransaction extends EventTarget {
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: both declare what defineEventTarget() makes
+export class IDBTransaction {
   readonly #state: TransactionState;
 
   declare onabort: EventHandler;
@@ -24,7 +28,6 @@ export class IDBTransaction extends EventTarget {
 
   /** @internal Transactions come from `IDBDatabase`. */
   constructor(key: unknown = undefined, state?: TransactionState) {
-    super();
     if (key !== internal || state === undefined) throw illegalConstructor();
     this.#state = state;
   }

@@ -22,6 +22,15 @@ interface NewEntries {
   readonly keys: readonly Uint8Array[];
 }
 
+/** What a unique index has for a key of the new record. */
+interface TakenKey {
+  readonly slot: ValueSlot;
+  readonly index: IndexSchema;
+  readonly key: Uint8Array;
+}
+
+const NONE: readonly never[] = Object.freeze([]);
+
 /** A value that is ready to be stored, or the clone of one that its generated key must be put into first. */
 export type PreparedValue = { readonly stored: Uint8Array | Promise<Uint8Array> } | { readonly waiting: Clone };
 
@@ -38,10 +47,10 @@ export class StoreRecord implements Operation {
   readonly #indexes: readonly IndexSchema[];
   #key: Uint8Array | undefined;
   #value: PreparedValue;
-  #entries: NewEntries[] = [];
+  #entries: readonly NewEntries[] = NONE;
   #failure: DOMException | undefined;
   #old: ValueSlot | undefined;
-  #taken: { readonly slot: ValueSlot; readonly index: IndexSchema; readonly key: Uint8Array }[] = [];
+  #taken: readonly TakenKey[] = NONE;
   readonly #generates: boolean;
   #prepared = false;
   /** The generator's number before this operation moved it. */
@@ -60,7 +69,7 @@ export class StoreRecord implements Operation {
     this.#overwrites = overwrites;
     this.#key = key;
     this.#generates = key === undefined;
-    this.#indexes = [...store.indexes.values()];
+    this.#indexes = store.indexes.size === 0 ? NONE : [...store.indexes.values()];
     if (this.#generates && store.keyPath !== null) this.#value = { waiting: value };
     else {
       this.#value = { stored: encodeValue(value) };
@@ -121,10 +130,10 @@ export class StoreRecord implements Operation {
     const key = this.#key;
     // A generated key is new.
     if (key !== undefined && !this.#generates) this.#old = plan.lookup(this.#store.collection, key);
-    for (const { index, keys } of this.#entries) {
-      if (!index.unique) continue;
-      for (const each of keys) this.#taken.push({ slot: plan.lookup(index.collection, each), index, key: each });
-    }
+    const unique = this.#entries.filter(({ index }) => index.unique);
+    this.#taken = unique.flatMap(({ index, keys }) =>
+      keys.map((each) => ({ slot: plan.lookup(index.collection, each), index, key: each })),
+    );
     return true;
   }
 
@@ -170,10 +179,11 @@ export class StoreRecord implements Operation {
   }
 
   #extract(value: unknown): void {
-    for (const index of this.#indexes) {
-      const keys = extractIndexKeys(value, index.keyPath, index.multiEntry);
-      if (keys.length > 0) this.#entries.push({ index, keys });
-    }
+    if (this.#indexes.length === 0) return;
+    this.#entries = this.#indexes.map((index) => ({
+      index,
+      keys: extractIndexKeys(value, index.keyPath, index.multiEntry),
+    }));
   }
 }
 
