@@ -18,6 +18,8 @@ export default defineConfig({
       project("packages/indexeddb"),
       project("packages/client"),
       project("packages/dev-homeserver"),
+      project("packages/dev-postgres"),
+      project("bench"),
       { extends: true, test: { name: "workspace", include: ["test/**/*.test.ts"] } },
     ],
     // Two cores: more workers would only make the time limits of a real database meaningless.
