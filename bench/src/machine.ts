@@ -72,7 +72,7 @@ async function times(work: () => PromiseLike<unknown>): Promise<number[]> {
   return measured.slice(WARM_UPS);
 }
 
-/** Collects what is measured in each run. */
+/** Collects what is measured before each process of each run. */
 export class MachineFigures {
   readonly #fsyncs: number[] = [];
   readonly #roundTrips: number[] = [];

@@ -27,7 +27,8 @@ export interface Figures {
 /**
  * Measures everything that is asked for. In every run each engine has a
  * process to itself, and the order of the engines changes from run to run, so
- * that a machine which is slow for a while is slow for all.
+ * that a machine which is slow for a while is slow for all. What the machine's
+ * disk and network cost is measured again before each of these processes.
  */
 export async function measureAll(options: Options, progress: (line: string) => void): Promise<Figures> {
   const { runs, workloads, engines, sizes } = options;
@@ -45,11 +46,11 @@ export async function measureAll(options: Options, progress: (line: string) => v
   );
 
   for (let run = 0; run < runs; run += 1) {
-    progress(`run ${run + 1} of ${runs}: this machine`);
     await writeFile(exportedKeysFile, JSON.stringify(exportedRoomKeys(sizes.importedKeys)));
-    if (server === undefined) await machine.measure(directory, undefined);
-    else await server.withDatabase(({ url }) => machine.measure(directory, url));
     for (const engine of beginningWith(run, engines)) {
+      progress(`run ${run + 1} of ${runs}: this machine`);
+      if (server === undefined) await machine.measure(directory, undefined);
+      else await server.withDatabase(({ url }) => machine.measure(directory, url));
       const own = join(directory, "child");
       await mkdir(own);
       const profiles = options.profile && join(options.profile, `${engine}-${run + 1}`);
