@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
 import { subjectOf } from "./engines/index.ts";
 import type { Subject } from "./engines/subject.ts";
-import type { Measurement, Reply, Task } from "./protocol.ts";
+import { type Measurement, type Reply, type Task, WARMED_UP } from "./protocol.ts";
 import { workloads } from "./workloads/index.ts";
 import { Scene } from "./workloads/scene.ts";
 import type { Prepared } from "./workloads/workload.ts";
@@ -16,6 +16,13 @@ import type { Prepared } from "./workloads/workload.ts";
 async function measure(task: Task): Promise<void> {
   await using subject = await subjectOf(task);
   const scene = await Scene.set(subject);
+  for (let times = 0; times < task.warmUps; times += 1) {
+    for (const workload of WARMED_UP) {
+      const prepared = await workloads[workload](scene, task);
+      await prepared.run();
+      await prepared.check();
+    }
+  }
   for (const workload of task.workloads) {
     const prepared = await workloads[workload](scene, task);
     const profile = task.profiles && join(task.profiles, `${workload}.cpuprofile`);

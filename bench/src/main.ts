@@ -16,8 +16,11 @@ async function bench(chosen: Options): Promise<void> {
   const lines = summary(figures, chosen.sizes);
   process.stdout.write(report(figures.machine, lines, chosen));
   if (chosen.json === undefined) return;
-  const { runs, sizes } = chosen;
-  await writeFile(chosen.json, `${JSON.stringify({ machine: figures.machine, runs, sizes, lines }, undefined, 2)}\n`);
+  const { runs, sizes, warmUps } = chosen;
+  await writeFile(
+    chosen.json,
+    `${JSON.stringify({ machine: figures.machine, runs, sizes, warmUps, lines }, undefined, 2)}\n`,
+  );
 }
 
 let chosen: Options;

@@ -9,6 +9,8 @@ export const USAGE = `pnpm bench [options]
   --only NAMES    only these workloads and engines, separated by commas
                   workloads: ${WORKLOADS.join(", ")}
                   engines: ${ENGINES.join(", ")}
+  --warm-ups N    runs encrypt, decrypt, share and receive N times untimed first, as if the program had
+                  run for a while; default 0, a program that has just started
   --scale F       that many times the usual number of everything, to develop with; default 1
   --profile DIR   writes a CPU profile of every timed part; the times are then not comparable
   --help`;
@@ -19,6 +21,7 @@ export interface Options {
   readonly workloads: readonly WorkloadName[];
   readonly engines: readonly EngineName[];
   readonly sizes: Sizes;
+  readonly warmUps: number;
   /** Where profiles go; absolute. */
   readonly profile: string | undefined;
   readonly help: boolean;
@@ -33,17 +36,17 @@ export function options(args: readonly string[]): Options {
       json: { type: "string" },
       runs: { type: "string", default: "5" },
       only: { type: "string", default: "" },
+      "warm-ups": { type: "string", default: "0" },
       scale: { type: "string", default: "1" },
       profile: { type: "string" },
       help: { type: "boolean", default: false },
     },
   });
-  const runs = Number(values.runs);
-  if (!Number.isInteger(runs) || runs < 1) throw new Error("--runs takes a whole number from 1");
   return {
     ...only(values.only),
     json: values.json === undefined ? undefined : fromWhereTheUserIs(values.json),
-    runs,
+    runs: wholeNumber("--runs", values.runs, 1),
+    warmUps: wholeNumber("--warm-ups", values["warm-ups"], 0),
     sizes: scaled(Number(values.scale)),
     profile: values.profile === undefined ? undefined : fromWhereTheUserIs(values.profile),
     help: values.help,
@@ -65,6 +68,12 @@ function only(list: string): Pick<Options, "workloads" | "engines"> {
   const chosen = { workloads: among(WORKLOADS), engines: among(ENGINES) };
   if (names.size > 0) throw new Error(`--only does not know ${[...names].join(", ")}`);
   return chosen;
+}
+
+function wholeNumber(name: string, text: string, least: number): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < least) throw new Error(`${name} takes a whole number from ${least}`);
+  return value;
 }
 
 function scaled(scale: number): Sizes {

@@ -2,6 +2,9 @@
 export const WORKLOADS = ["encrypt", "decrypt", "share", "receive", "import", "open"] as const;
 export type WorkloadName = (typeof WORKLOADS)[number];
 
+/** Workloads of many calls: a program that has run for a while has made them all before. */
+export const WARMED_UP: readonly WorkloadName[] = ["encrypt", "decrypt", "share", "receive"];
+
 /** What it is measured on: first the two that the others are compared with. */
 export const ENGINES = ["in-memory", "fake-indexeddb", "memory", "sqlite", "postgres"] as const;
 export type EngineName = (typeof ENGINES)[number];
@@ -26,6 +29,8 @@ export interface Task {
   readonly engine: EngineName;
   readonly workloads: readonly WorkloadName[];
   readonly sizes: Sizes;
+  /** How often each workload of {@link WARMED_UP} runs beforehand, untimed. */
+  readonly warmUps: number;
   /** Empty, and the child's own. */
   readonly directory: string;
   /** The file of room keys to import: the same for all engines of a run. */

@@ -59,6 +59,7 @@ export async function measureAll(options: Options, progress: (line: string) => v
         engine,
         workloads: workloads.filter((workload) => canRun(workload, engine)),
         sizes,
+        warmUps: options.warmUps,
         directory: own,
         exportedKeysFile,
         profiles,

@@ -18,11 +18,12 @@ const HEADINGS = [
 ];
 
 /** All that is said of a finished run. */
-export function report(machine: Machine, lines: readonly Line[], { runs, sizes, profile }: Options): string {
+export function report(machine: Machine, lines: readonly Line[], { runs, sizes, warmUps, profile }: Options): string {
   const text = [machineText(machine, runs)];
   if (sizes !== FULL_SIZE && JSON.stringify(sizes) !== JSON.stringify(FULL_SIZE)) {
     text.push("This is not the whole benchmark: its sizes were scaled.");
   }
+  if (warmUps > 0) text.push(`Every engine had warmed up: ${warmUps} times.`);
   if (profile !== undefined) text.push("The profiler ran: these times are not comparable.");
   for (const [workload, ofWorkload] of Map.groupBy(lines, (line) => line.workload)) {
     text.push(`${title(workload, sizes)}\n${table(ofWorkload)}`);

@@ -8,11 +8,6 @@ import {
   UserId,
 } from "@matrix-org/matrix-sdk-crypto-wasm";
 
-/** The names of some rooms; no two workloads have a room in common. */
-export function roomIds(workload: string, count: number): string[] {
-  return Array.from({ length: count }, (_, index) => `!${workload}-${index}:localhost`);
-}
-
 /** The bodies of some messages. */
 export function bodies(count: number): string[] {
   return Array.from({ length: count }, (_, index) => `message ${index}`);

@@ -1,18 +1,11 @@
 import { DeviceLists } from "@matrix-org/matrix-sdk-crypto-wasm";
-import {
-  bodies,
-  bodyOf,
-  decryptedEvent,
-  encryptedEvent,
-  oneTimeKeyCounts,
-  roomIds,
-  roomKeyEvents,
-} from "../matrix/rooms.ts";
+import { bodies, bodyOf, decryptedEvent, encryptedEvent, oneTimeKeyCounts, roomKeyEvents } from "../matrix/rooms.ts";
 import { expectEqual, type Workload } from "./workload.ts";
 
 /** The peer's messages in one room, whose key the device has. */
-export const decrypt: Workload = async ({ machine, peer }, { sizes }) => {
-  const [room = ""] = roomIds("decrypt", 1);
+export const decrypt: Workload = async (scene, { sizes }) => {
+  const { machine, peer } = scene;
+  const [room = ""] = scene.newRooms(1);
   const keys = await roomKeyEvents(peer, machine, [room]);
   await machine.receiveSyncChanges(JSON.stringify(keys), new DeviceLists(), oneTimeKeyCounts());
   const sent = bodies(sizes.events);

@@ -1,11 +1,12 @@
 import { RoomId } from "@matrix-org/matrix-sdk-crypto-wasm";
-import { bodies, messageContent, roomIds, shareRoomKey } from "../matrix/rooms.ts";
+import { bodies, messageContent, shareRoomKey } from "../matrix/rooms.ts";
 import { PEER } from "./scene.ts";
 import { expectEqual, type Workload } from "./workload.ts";
 
 /** Messages encrypted in one room, whose key the peer has. */
-export const encrypt: Workload = async ({ machine }, { sizes }) => {
-  const [room = ""] = roomIds("encrypt", 1);
+export const encrypt: Workload = async (scene, { sizes }) => {
+  const { machine } = scene;
+  const [room = ""] = scene.newRooms(1);
   await shareRoomKey(machine, room, PEER.userId);
   const contents = bodies(sizes.events).map(messageContent);
   const ciphertexts = new Set<string>();

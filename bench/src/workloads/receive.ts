@@ -1,10 +1,11 @@
 import { DeviceLists } from "@matrix-org/matrix-sdk-crypto-wasm";
-import { bodyOf, decryptedEvent, encryptedEvent, oneTimeKeyCounts, roomIds, roomKeyEvents } from "../matrix/rooms.ts";
+import { bodyOf, decryptedEvent, encryptedEvent, oneTimeKeyCounts, roomKeyEvents } from "../matrix/rooms.ts";
 import { expectEqual, type Workload } from "./workload.ts";
 
 /** One sync that brings the keys of many rooms. */
-export const receive: Workload = async ({ machine, peer }, { sizes }) => {
-  const rooms = roomIds("receive", sizes.rooms);
+export const receive: Workload = async (scene, { sizes }) => {
+  const { machine, peer } = scene;
+  const rooms = scene.newRooms(sizes.rooms);
   const events = JSON.stringify(await roomKeyEvents(peer, machine, rooms));
   const messages: string[] = [];
   for (const [index, room] of rooms.entries()) messages.push(await encryptedEvent(peer, room, room, index));

@@ -10,6 +10,7 @@ export class Scene {
   readonly peer: OlmMachine;
   readonly #subject: Subject;
   #engine: OpenEngine;
+  #rooms = 0;
 
   private constructor(subject: Subject, engine: OpenEngine, peer: OlmMachine) {
     this.#subject = subject;
@@ -27,6 +28,11 @@ export class Scene {
   /** The measured device's engine; another one after every {@link open}. */
   get machine(): OlmMachine {
     return this.#engine.machine;
+  }
+
+  /** The names of some rooms that nobody was in before. */
+  newRooms(count: number): string[] {
+    return Array.from({ length: count }, () => `!room-${this.#rooms++}:localhost`);
   }
 
   /** Opens the device again, after {@link close}. */

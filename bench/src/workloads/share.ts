@@ -1,10 +1,11 @@
-import { roomIds, shareRoomKey } from "../matrix/rooms.ts";
+import { shareRoomKey } from "../matrix/rooms.ts";
 import { PEER } from "./scene.ts";
 import { expectEqual, type Workload } from "./workload.ts";
 
 /** A new room key shared in each of many rooms: two calls each, to make the request and to say that it was sent. */
-export const share: Workload = async ({ machine }, { sizes }) => {
-  const rooms = roomIds("share", sizes.rooms);
+export const share: Workload = async (scene, { sizes }) => {
+  const { machine } = scene;
+  const rooms = scene.newRooms(sizes.rooms);
   let requests = 0;
   return {
     calls: 2 * rooms.length,
