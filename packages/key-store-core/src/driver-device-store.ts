@@ -138,22 +138,33 @@ export class DriverDeviceStore implements DeviceStore {
     // Open at once, though commits from before it may still run: work may wait for one that is made from now on.
     const batch: Batch = { overlay: new Overlay(this.#reader), open: true };
     this.#batch = batch;
-    let outcome: PromiseSettledResult<T>;
-    try {
-      outcome = { status: "fulfilled", value: await runningIn.run(batch, work) };
-    } catch (reason) {
-      outcome = { status: "rejected", reason };
-    }
+    const outcome = await this.#settledOrFailed(runningIn.run(batch, async () => work()));
     batch.open = false;
     try {
       // Whoever met the failure inside the batch may have swallowed it: the batch itself tells it.
-      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#failure !== undefined || outcome === undefined) throw this.#failure;
       if (!batch.overlay.isEmpty) await this.#commits.run(() => this.#write(batch.overlay));
     } finally {
       this.#batch = undefined;
     }
     if (outcome.status === "rejected") throw outcome.reason;
     return outcome.value;
+  }
+
+  /** How the work of a batch came out; `undefined` as soon as the store has failed, for work may then never settle. */
+  #settledOrFailed<T>(work: Promise<T>): Promise<PromiseSettledResult<T> | undefined> {
+    const { signal } = this.#failed;
+    return new Promise((resolve) => {
+      const failed = () => resolve(undefined);
+      if (signal.aborted) failed();
+      signal.addEventListener("abort", failed, { once: true });
+      work
+        .then(
+          (value) => resolve({ status: "fulfilled", value }),
+          (reason) => resolve({ status: "rejected", reason }),
+        )
+        .finally(() => signal.removeEventListener("abort", failed));
+    });
   }
 
   /** Makes the overlay's changes durable, or poisons. Called by one at a time. */

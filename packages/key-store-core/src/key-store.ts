@@ -177,8 +177,9 @@ export interface DeviceStore extends RecordReader, AsyncDisposable {
   /**
    * Runs `work`; every commit made meanwhile, by whomever, becomes part of one
    * durable commit when `work` has settled, resolved or rejected. Then settles
-   * as `work` did; rejects with the store's failure where that commit failed,
-   * and nothing of the batch is kept. One batch at a time: others wait.
+   * as `work` did. Where that commit or anything else fails against the
+   * database, the batch rejects with that failure at once, whether `work` has
+   * settled or not, and nothing of it is kept. One batch at a time: others wait.
    *
    * @throws `ERR_KEY_STORE_INVALID_ARGUMENT` when called from inside a batch
    */

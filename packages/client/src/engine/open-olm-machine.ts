@@ -12,6 +12,7 @@ import { DeviceId, initAsync, OlmMachine, StoreHandle, UserId } from "@matrix-or
 import { type AtRest, checkAtRest, misconfiguredPlaintext } from "../config/at-rest.ts";
 import { withGlobals } from "./globals.ts";
 import { type OlmEngine, olmEngine } from "./olm-engine.ts";
+import { stalling } from "./stalling.ts";
 import { storeKey } from "./store-key.ts";
 
 /** What the engine's databases are called inside the device's part of the store. */
@@ -53,10 +54,12 @@ async function openOn(deviceStore: DeviceStore, atRest: AtRest): Promise<OlmEngi
   const lock = await storeKey(deviceStore, atRest);
   // A name of its own for every opening: the engines of all devices share one global `indexedDB`.
   const prefix = `holdfast-${randomUUID()}/`;
-  const mounted = mount(prefix, deviceStore);
+  const mounted = mount(prefix, stalling(deviceStore));
   const globals = withGlobals();
   const release = async () => {
-    await mounted.unmount();
+    const unmounted = mounted.unmount();
+    // Of a store that failed, transactions are left that never end.
+    if (!deviceStore.failed.aborted) await unmounted;
     globals.release();
   };
   try {

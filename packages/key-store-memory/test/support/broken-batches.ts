@@ -86,6 +86,19 @@ export const brokenBatches: readonly BrokenStore[] = [
       }),
   },
   {
+    that: "waits for work that a failure has left without an end",
+    caughtBy: "a batch ends with the store's failure, though its work never settles",
+    deviceStore: (inner) => ({
+      async batch(work) {
+        const running = Promise.withResolvers<void>();
+        const outcome = inner.batch(() => work().finally(running.resolve));
+        outcome.catch(() => {});
+        await running.promise;
+        return outcome;
+      },
+    }),
+  },
+  {
     that: "lets batches run at once",
     caughtBy: "batches begun at once run one after another, in their order",
     deviceStore: joining,
