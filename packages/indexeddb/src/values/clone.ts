@@ -153,6 +153,12 @@ class Cloner {
   #view(value: ArrayBufferView): object {
     const { buffer } = value;
     if (types.isSharedArrayBuffer(buffer)) throw uncloneable(value);
+    // Node cuts most Buffers out of one pool: it is no part of them.
+    if (Buffer.isBuffer(value)) {
+      const copy = Uint8Array.from(value);
+      this.#remember(value, copy);
+      return copy;
+    }
     const whole = value.byteOffset === 0 && value.byteLength === buffer.byteLength && !buffer.resizable;
     // Two views of one buffer still share it when they come back: V8's format keeps that.
     if (!whole || !types.isUint8Array(value) || buffer.detached || this.#clones?.has(buffer)) this.plain = false;

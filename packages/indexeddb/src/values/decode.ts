@@ -1,4 +1,4 @@
-import { deserialize } from "node:v8";
+import { Deserializer } from "node:v8";
 import { Decoder } from "cbor-x";
 import { CBOR_OPTIONS, FORMAT, type StoredAttachment } from "./format.ts";
 
@@ -36,6 +36,12 @@ function decode(stored: Uint8Array): unknown {
     default:
       throw new TypeError(`there is no format ${stored[0]}`);
   }
+}
+
+function deserialize(bytes: Uint8Array): unknown {
+  const deserializer = new Deserializer(bytes);
+  deserializer.readHeader();
+  return deserializer.readValue();
 }
 
 function restored(attachment: StoredAttachment | undefined): object {

@@ -1,4 +1,4 @@
-import { serialize } from "node:v8";
+import { Serializer } from "node:v8";
 import { Encoder } from "cbor-x";
 import type { Attachment, Clone } from "./clone.ts";
 import { CBOR_OPTIONS, FORMAT, type StoredAttachment } from "./format.ts";
@@ -50,7 +50,11 @@ async function storedAttachment({ original }: Attachment): Promise<StoredAttachm
 
 function toV8(value: unknown): Uint8Array {
   try {
-    return serialize(value);
+    // Not serialize(), which tears views off the buffers that they share.
+    const serializer = new Serializer();
+    serializer.writeHeader();
+    serializer.writeValue(value);
+    return serializer.releaseBuffer();
   } catch (error) {
     // Out of memory, or too deep for the stack, says so itself.
     if (error instanceof RangeError) throw error;

@@ -2,7 +2,7 @@
 export const FORMAT = {
   /** CBOR, RFC 8949: any language reads it. */
   cbor: 0x01,
-  /** What `v8.serialize` wrote; reads in this and later versions of V8. */
+  /** What V8's serializer wrote; reads in this and later versions of V8. */
   v8: 0x02,
   /** As `v8`, of a list: the value, the placeholders in it, and what stands in their place. */
   v8WithAttachments: 0x03,

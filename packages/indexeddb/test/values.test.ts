@@ -1,0 +1,199 @@
+import { decode as decodeCbor } from "cbor-x";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { clone } from "../src/values/clone.ts";
+import { decodeValue } from "../src/values/decode.ts";
+import { encodeValue } from "../src/values/encode.ts";
+import { FORMAT } from "../src/values/format.ts";
+import { cloneable, plainValue } from "./support/arbitraries.ts";
+
+async function roundTrip(value: unknown): Promise<unknown> {
+  return decodeValue(await encodeValue(clone(value)));
+}
+
+async function formatOf(value: unknown): Promise<number | undefined> {
+  return (await encodeValue(clone(value)))[0];
+}
+
+describe("stored values", () => {
+  it("come back as structuredClone would have them", async () => {
+    await fc.assert(
+      fc.asyncProperty(cloneable(), async (value) => {
+        expect(await roundTrip(value)).toStrictEqual(structuredClone(value));
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  it("are CBOR where they are plain data, and come back exactly", async () => {
+    await fc.assert(
+      fc.asyncProperty(plainValue(), async (value) => {
+        const stored = await encodeValue(clone(value));
+        expect(decodeValue(stored)).toStrictEqual(structuredClone(value));
+        if (clone(value).plain) expect(stored[0]).toBe(FORMAT.cbor);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("are written as any CBOR library reads them", async () => {
+    const value = { pickle: "abc", index: 7, ratio: 1.5, done: false, none: null, list: [1, "two"] };
+    const stored = await encodeValue(clone(value));
+    expect(stored[0]).toBe(FORMAT.cbor);
+    expect(decodeCbor(stored.subarray(1))).toEqual(value);
+  });
+
+  it.each([
+    ["a negative zero", { n: -0 }],
+    ["a BigInt", { n: 1n }],
+    ["a lone surrogate", { s: "\ud800" }],
+    ["a property named __proto__", JSON.parse('{"__proto__": {"a": 1}}')],
+    ["a property named constructor", { constructor: "x" }],
+    ["a sparse array", [1, , 3]], // biome-ignore lint/suspicious/noSparseArray: it is what is tested
+    ["an array with a property", Object.assign([1], { extra: true })],
+    ["a part of a buffer", new Uint8Array([1, 2, 3]).subarray(1)],
+    ["a date", new Date(5)],
+  ])("leave CBOR to hold what it can: not %s", async (_, value) => {
+    expect(await formatOf(value)).toBe(FORMAT.v8);
+    expect(await roundTrip(value)).toStrictEqual(structuredClone(value));
+  });
+
+  it("keep cycles and shared references", async () => {
+    const shared = { a: 1 };
+    const value: Record<string, unknown> = { first: shared, second: shared };
+    value["self"] = value;
+    const back = (await roundTrip(value)) as Record<string, unknown>;
+    expect(back["self"]).toBe(back);
+    expect(back["first"]).toBe(back["second"]);
+    expect(back["first"]).toEqual({ a: 1 });
+  });
+
+  it("keep two views of one buffer on one buffer", async () => {
+    const buffer = new Uint8Array([1, 2, 3, 4]).buffer;
+    const back = (await roundTrip([new Uint8Array(buffer), new Uint16Array(buffer, 2)])) as [Uint8Array, Uint16Array];
+    expect(back[0].buffer).toBe(back[1].buffer);
+    expect([...back[0]]).toEqual([1, 2, 3, 4]);
+    expect(back[1].byteOffset).toBe(2);
+  });
+
+  it("hold the bytes of a Buffer, and nothing of the pool that it was cut from", async () => {
+    const stored = await encodeValue(clone(Buffer.from("abc")));
+    expect(stored.length).toBe(5);
+    expect(decodeValue(stored)).toStrictEqual(new Uint8Array([97, 98, 99]));
+  });
+
+  it("keep blobs and files with their bytes, wherever they are", async () => {
+    const blob = new Blob(["some ", "text"], { type: "text/plain" });
+    const file = new File(["<p>"], "page.html", { type: "text/html", lastModified: 12345 });
+    const back = (await roundTrip({ blob, again: blob, inMap: new Map([["f", file]]), inSet: new Set([file]) })) as {
+      blob: Blob;
+      again: Blob;
+      inMap: Map<string, File>;
+      inSet: Set<File>;
+    };
+    expect(back.blob).toBeInstanceOf(Blob);
+    expect(back.blob.type).toBe("text/plain");
+    expect(await back.blob.text()).toBe("some text");
+    expect(back.again).toBe(back.blob);
+    const restored = back.inMap.get("f");
+    expect(restored).toBeInstanceOf(File);
+    expect(restored?.name).toBe("page.html");
+    expect(restored?.lastModified).toBe(12345);
+    expect(await restored?.text()).toBe("<p>");
+    expect([...back.inSet]).toEqual([restored]);
+  });
+
+  it("keep a DOMException's name and message", async () => {
+    const back = (await roundTrip({ error: new DOMException("gone", "NotFoundError") })) as { error: DOMException };
+    expect(back.error).toBeInstanceOf(DOMException);
+    expect(back.error.name).toBe("NotFoundError");
+    expect(back.error.message).toBe("gone");
+    expect(back.error.code).toBe(DOMException.NOT_FOUND_ERR);
+  });
+
+  it("are read with each getter called once", async () => {
+    const calls: string[] = [];
+    const value = {
+      get a() {
+        calls.push("a");
+        return 1;
+      },
+      map: new Map(),
+      get b() {
+        calls.push("b");
+        return 2;
+      },
+    };
+    expect(await roundTrip(value)).toStrictEqual({ a: 1, map: new Map(), b: 2 });
+    expect(calls).toEqual(["a", "b"]);
+  });
+
+  it("pass on what a getter throws", () => {
+    const error = new Error("mine");
+    const value = {
+      get a(): never {
+        throw error;
+      },
+    };
+    expect(() => clone(value)).toThrow(error);
+  });
+
+  it("lose the class of an object and keep its own properties", async () => {
+    class Point {
+      x = 1;
+      readonly #hidden = 2;
+      get hidden(): number {
+        return this.#hidden;
+      }
+    }
+    expect(await roundTrip(new Point())).toStrictEqual({ x: 1 });
+  });
+
+  it.each([
+    ["a function", () => {}],
+    ["a symbol", Symbol("s")],
+    ["a promise", Promise.resolve()],
+    ["a weak map", new WeakMap()],
+    ["a proxy", new Proxy({}, {})],
+    ["an event", new Event("x")],
+    ["shared memory", new SharedArrayBuffer(1)],
+    ["a view of shared memory", new Uint8Array(new SharedArrayBuffer(1))],
+    ["a URL", new URL("http://example.org")],
+  ])("cannot be %s", async (_, value) => {
+    await expect(async () => roundTrip({ value })).rejects.toMatchObject({ name: "DataCloneError" });
+  });
+
+  it("are a DataError where they are not what was written, and never anything else", async () => {
+    const stored = await encodeValue(clone({ list: [1, "two", { three: 3.5 }], more: new Map([["k", 1n]]) }));
+    const plain = await encodeValue(clone({ list: [1, "two", { three: 3.5 }] }));
+    fc.assert(
+      fc.property(
+        fc.constantFrom(stored, plain),
+        fc.array(fc.tuple(fc.nat(), fc.nat({ max: 255 })), { minLength: 1, maxLength: 4 }),
+        fc.nat(),
+        (bytes, edits, cut) => {
+          let damaged = Uint8Array.from(bytes);
+          for (const [at, byte] of edits) damaged[at % damaged.length] = byte;
+          damaged = damaged.subarray(0, 1 + (cut % damaged.length));
+          try {
+            decodeValue(damaged);
+          } catch (error) {
+            expect(error).toBeInstanceOf(DOMException);
+            expect(error).toMatchObject({ name: "DataError" });
+          }
+        },
+      ),
+      { numRuns: 3000 },
+    );
+  });
+
+  it.each([
+    ["nothing", []],
+    ["an unknown format", [0x7f, 1]],
+    ["CBOR that ends too early", [FORMAT.cbor, 0x82, 1]],
+    ["CBOR with something behind it", [FORMAT.cbor, 1, 1]],
+    ["no V8 value", [FORMAT.v8, 1, 2, 3]],
+  ])("are a DataError where there is %s", (_, bytes) => {
+    expect(() => decodeValue(Uint8Array.from(bytes))).toThrow(expect.objectContaining({ name: "DataError" }));
+  });
+});
