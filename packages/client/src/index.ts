@@ -1,3 +1,4 @@
+export { waitUntilReady } from "@holdfast/key-store-core";
 export type { AtRest } from "./config/at-rest.ts";
 export type { Environment } from "./config/variables.ts";
 export type { OlmEngine } from "./engine/olm-engine.ts";

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import {
   type DeviceRef,
   type KeyStoreCandidate,
@@ -15,12 +16,16 @@ import { choice, type Environment, text } from "./config/variables.ts";
 /** Where the SQLite file is when nobody says: in the working directory. */
 const DEFAULT_SQLITE_PATH = "holdfast.sqlite";
 
+/** What `keyStoreFromEnv` takes beside the environment. */
 export interface KeyStoreFromEnvOptions extends KeyStoreOptions {
   /** What it means that the store asked for is not there; `KEY_STORE_ON_UNAVAILABLE` comes first. Default: `"fallback"`. */
   readonly onUnavailable?: OnUnavailable | undefined;
 }
 
-/** A key store that is ready, how its content is encrypted, and whose device it is for where the environment says. */
+/**
+ * A key store, how its content is encrypted, and whose device it is for where
+ * the environment says. Logged or serialised, it does not show key or passphrase.
+ */
 export interface KeyStoreFromEnv extends ResolvedKeyStore, AtRest {
   /** From `MATRIX_USER_ID` and `MATRIX_DEVICE_ID`; `undefined` unless both are set. */
   readonly device: DeviceRef | undefined;
@@ -42,7 +47,9 @@ export interface KeyStoreFromEnv extends ResolvedKeyStore, AtRest {
  * | `MATRIX_USER_ID`, `MATRIX_DEVICE_ID` | the device |
  *
  * @throws `ERR_KEY_STORE_CONFIG` for a malformed or missing value, before anything is tried;
- * `ERR_KEY_STORE_UNAVAILABLE` with `fail`, where the store asked for is not there
+ * `ERR_KEY_STORE_UNAVAILABLE` with `fail`, where the store asked for is not there, and with
+ * `wait`, where its adapter is not installed; `ERR_KEY_STORE_CORRUPT`, `ERR_KEY_STORE_ROLLBACK`
+ * or `ERR_KEY_STORE_SCHEMA_TOO_NEW` for a store that is there and cannot be used
  */
 export async function keyStoreFromEnv(
   env: Environment = process.env,
@@ -69,7 +76,22 @@ export async function keyStoreFromEnv(
   ];
   const resolved = await resolveKeyStore(candidates, { onUnavailable: policy, logger: storeOptions.logger });
   const device = userId === undefined || deviceId === undefined ? undefined : { userId, deviceId };
-  return { ...resolved, ...atRest, device };
+  return withoutSecretsInLogs(Object.defineProperties({ ...atRest, device } as KeyStoreFromEnv, getters(resolved)));
+}
+
+/** The properties of a resolved store as they are, those that are answered anew each time included. */
+function getters(resolved: ResolvedKeyStore): PropertyDescriptorMap {
+  return Object.getOwnPropertyDescriptors(resolved);
+}
+
+/** The object is likely to be logged: the key or passphrase in it must not be. */
+function withoutSecretsInLogs(found: KeyStoreFromEnv): KeyStoreFromEnv {
+  const shown = () => {
+    const { mode, keyStoreAvailable, degraded, attempts, device } = found;
+    const encrypted = found.key !== undefined || found.passphrase !== undefined;
+    return { kind: found.keyStore.kind, mode, keyStoreAvailable, degraded, attempts, device, encrypted };
+  };
+  return Object.defineProperties(found, { toJSON: { value: shown }, [inspect.custom]: { value: shown } });
 }
 
 function postgresCandidate(address: PostgresAddress, options: KeyStoreOptions): KeyStoreCandidate {

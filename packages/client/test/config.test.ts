@@ -51,12 +51,22 @@ describe("the address of PostgreSQL", () => {
     const libpq = { PGHOST: "/run/postgresql", PGDATABASE: "keys", PGSSLMODE: "require" };
     expect(postgresAddress({ DATABASE_URL: "postgresql://c/db", ...libpq })).toEqual({
       url: "postgresql://c/db",
+      tls: "require",
     });
     expect(postgresAddress({ DATABASE_URL: "mysql://c/db", ...libpq })).toEqual({
       host: "/run/postgresql",
       database: "keys",
       tls: "require",
     });
+  });
+
+  it("is reached as PGSSLMODE says, unless it says so itself", () => {
+    const PGSSLMODE = "verify-full";
+    expect(postgresAddress({ POSTGRESQL_ADDON_HOST: "a", PGSSLMODE })).toEqual({ host: "a", tls: "verify-full" });
+    const plain = "postgres://a/db";
+    expect(postgresAddress({ DATABASE_URL: plain, PGSSLMODE })).toEqual({ url: plain, tls: "verify-full" });
+    const own = "postgres://a/db?application_name=b&sslmode=require";
+    expect(postgresAddress({ DATABASE_URL: own, PGSSLMODE })).toEqual({ url: own });
   });
 
   it.each([

@@ -1,7 +1,8 @@
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { type DevPostgres, startPostgres } from "@holdfast/dev-postgres";
 import type { Logger } from "@holdfast/key-store-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -115,6 +116,28 @@ describe("the key store of an environment", () => {
     await expect(keyStoreFromEnv({ ...env, KEY_STORE_ON_UNAVAILABLE: "fail" })).rejects.toMatchObject({
       code: "ERR_KEY_STORE_UNAVAILABLE",
     });
+  });
+
+  it("does not show the key when it is logged", async () => {
+    const found = await keyStoreFromEnv({ KEY_STORE_SQLITE_PATH: join(folder, "logged.sqlite"), KEY_STORE_KEY });
+    await using _ = found.keyStore;
+    expect(found.key).toEqual(new Uint8Array(32).fill(1));
+    expect(JSON.parse(JSON.stringify(found))).toEqual({
+      kind: "sqlite",
+      mode: "development",
+      keyStoreAvailable: true,
+      degraded: false,
+      attempts: [{ name: "SQLite", available: true }],
+      encrypted: true,
+    });
+    expect(inspect(found)).not.toMatch(/key:|Uint8Array/);
+  });
+
+  it("never stands in for a file that is there and damaged", async () => {
+    const KEY_STORE_SQLITE_PATH = join(folder, "damaged.sqlite");
+    writeFileSync(KEY_STORE_SQLITE_PATH, "this was a key store once");
+    await expect(keyStoreFromEnv({ KEY_STORE_SQLITE_PATH })).rejects.toMatchObject({ code: "ERR_KEY_STORE_CORRUPT" });
+    expect(readFileSync(KEY_STORE_SQLITE_PATH, "utf8")).toBe("this was a key store once");
   });
 
   it.each([

@@ -187,6 +187,39 @@ describe("opening an OlmMachine", () => {
     });
   });
 
+  it("refuses a user id that is none, and leaves nothing behind", async () => {
+    await using store = await ready(new MemoryKeyStore());
+    await expect(openOlmMachine({ keyStore: store, userId: "bot", deviceId: "BOT", key: KEY })).rejects.toMatchObject({
+      code: "ERR_KEY_STORE_INVALID_ARGUMENT",
+    });
+    expect(await store.listDevices()).toEqual([]);
+  });
+
+  it('makes no identity with create: "never", not even for a device whose first opening was cut short', async () => {
+    await using store = await ready(new MemoryKeyStore());
+    await (await store.openDevice(DEVICE))?.close();
+    await expect(openOlmMachine({ keyStore: store, ...DEVICE, key: KEY, create: "never" })).rejects.toMatchObject({
+      code: "ERR_KEY_STORE_DEVICE_NOT_FOUND",
+    });
+    expect((await store.listDevices()).map(({ records }) => records)).toEqual([0]);
+  });
+
+  it("is ended by the machine's own close, and refuses to be closed inside its own call", async () => {
+    await using store = await ready(new MemoryKeyStore());
+    const engine = await openOlmMachine({ keyStore: store, ...DEVICE, key: KEY });
+    await engine.run(async () => {
+      await expect(engine.close()).rejects.toMatchObject({ code: "ERR_KEY_STORE_INVALID_ARGUMENT" });
+    });
+    expect(await engine.machine.displayName).toBeUndefined();
+    {
+      using _ = engine.machine;
+    }
+    await engine.close();
+    await expect(engine.machine.outgoingRequests()).rejects.toMatchObject({ code: "ERR_KEY_STORE_CLOSED" });
+    await using again = await openOlmMachine({ keyStore: store, ...DEVICE, key: KEY, lease: "fail" });
+    expect(again.deviceStore.epoch).toBe(2n);
+  });
+
   it("leaves no key and no identity in the clear in the file", async () => {
     const path = join(folder, "sealed.sqlite");
     let curve = "";

@@ -1,13 +1,14 @@
-import { AsyncLocalStorage } from "node:async_hooks";
+import { Batch, isInsideBatchOf } from "./batch.ts";
 import { type CacheMemory, ReadCache } from "./cache.ts";
 import type { Counters } from "./counters.ts";
+import { DirectReader } from "./direct-reader.ts";
 import type { CollectionChanges, DeviceDriver, DeviceState, Guard } from "./driver.ts";
 import { asKeyStoreError, isKeyStoreError, KeyStoreError, messageOf } from "./errors.ts";
 import { InFlight } from "./in-flight.ts";
 import type { DeviceRef, DeviceStore, LeaseHolder } from "./key-store.ts";
 import { Overlay } from "./overlay.ts";
-import { toByteRange } from "./ranges.ts";
 import type { Change, KeyRange, Page, RecordReader, StoredRecord } from "./records.ts";
+import { type HighWaterMark, nameOf, refusalOf } from "./refusal.ts";
 import { retrying } from "./retry.ts";
 import { Backoff, Deadline, Mutex, within } from "./timing.ts";
 import { checkChange, checkCollection, checkKey, checkPage, checkRange, invalid } from "./validate.ts";
@@ -26,19 +27,12 @@ export interface DeviceStoreContext {
   readonly commitTimeoutMs: number;
   readonly counters: Counters;
   readonly cache: CacheMemory | undefined;
+  /** Told of every state that the database has acknowledged. */
+  readonly acknowledged: (mark: HighWaterMark) => void;
   /** Told of every failure and, with no argument, of every success against the database. */
   readonly observe: (failure?: KeyStoreError) => void;
   readonly onClose: () => void;
 }
-
-interface Batch {
-  readonly overlay: Overlay;
-  /** Whether commits still join it; afterwards it is only read, until it is durable. */
-  open: boolean;
-}
-
-/** In which batch the code that runs was called from, to refuse a batch in a batch, which would wait for itself. */
-const runningIn = new AsyncLocalStorage<Batch>();
 
 /** The {@link DeviceStore} over a driver: batches, cache, retries, fencing and poisoning are here, for all adapters. */
 export class DriverDeviceStore implements DeviceStore {
@@ -106,7 +100,7 @@ export class DriverDeviceStore implements DeviceStore {
     changes.forEach(checkChange);
     this.#usable();
     if (changes.length === 0) return;
-    if (this.#batch?.open) {
+    if (this.#batch?.isOpen) {
       for (const change of changes) this.#batch.overlay.apply(change);
       return;
     }
@@ -116,15 +110,15 @@ export class DriverDeviceStore implements DeviceStore {
   }
 
   async batch<T>(work: () => Promise<T>): Promise<T> {
-    const outer = runningIn.getStore();
-    if (outer?.open && outer === this.#batch) {
+    if (isInsideBatchOf(this)) {
       invalid("a batch was begun inside a batch of the same device store: the outer one is the commit");
     }
     this.#usable();
     return this.#inFlight.track(this.#batches.run(() => this.#runBatch(work)));
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    if (isInsideBatchOf(this)) invalid("a device store was closed inside its own batch, which would wait for itself");
     this.#closing ??= this.#close();
     return this.#closing;
   }
@@ -136,35 +130,20 @@ export class DriverDeviceStore implements DeviceStore {
   async #runBatch<T>(work: () => Promise<T>): Promise<T> {
     this.#throwIfPoisoned();
     // Open at once, though commits from before it may still run: work may wait for one that is made from now on.
-    const batch: Batch = { overlay: new Overlay(this.#reader), open: true };
+    const batch = new Batch(this.#reader);
     this.#batch = batch;
-    const outcome = await this.#settledOrFailed(runningIn.run(batch, async () => work()));
-    batch.open = false;
+    const outcome = await batch.run(this, work, this.failed);
     try {
+      if (outcome !== undefined) await batch.reads.drained();
       // Whoever met the failure inside the batch may have swallowed it: the batch itself tells it.
       if (this.#failure !== undefined || outcome === undefined) throw this.#failure;
       if (!batch.overlay.isEmpty) await this.#commits.run(() => this.#write(batch.overlay));
     } finally {
       this.#batch = undefined;
+      batch.end();
     }
     if (outcome.status === "rejected") throw outcome.reason;
     return outcome.value;
-  }
-
-  /** How the work of a batch came out; `undefined` as soon as the store has failed, for work may then never settle. */
-  #settledOrFailed<T>(work: Promise<T>): Promise<PromiseSettledResult<T> | undefined> {
-    const { signal } = this.#failed;
-    return new Promise((resolve) => {
-      const failed = () => resolve(undefined);
-      if (signal.aborted) failed();
-      signal.addEventListener("abort", failed, { once: true });
-      work
-        .then(
-          (value) => resolve({ status: "fulfilled", value }),
-          (reason) => resolve({ status: "rejected", reason }),
-        )
-        .finally(() => signal.removeEventListener("abort", failed));
-    });
   }
 
   /** Makes the overlay's changes durable, or poisons. Called by one at a time. */
@@ -194,7 +173,7 @@ export class DriverDeviceStore implements DeviceStore {
         const limit = Math.min(attemptMs, deadline.remainingMs);
         const applied = await within(limit, "a commit", driver.commit(this.#guard, changes));
         if (!applied) throw await this.#refusal(deadline);
-        this.#revision += 1n;
+        this.#advance(this.#epoch, this.#revision + 1n);
         return;
       } catch (error) {
         if (!isRetryable(error) || deadline.isOver) throw error;
@@ -224,9 +203,14 @@ export class DriverDeviceStore implements DeviceStore {
     if (!ours || (state.revision !== guard.revision && state.revision !== guard.revision + 1n)) {
       throw refusalOf(this.device, guard, state);
     }
-    this.#epoch = state.epoch;
-    this.#revision = state.revision;
+    this.#advance(state.epoch, state.revision);
     return state.revision !== guard.revision;
+  }
+
+  #advance(epoch: bigint, revision: bigint): void {
+    this.#epoch = epoch;
+    this.#revision = revision;
+    this.#context.acknowledged({ epoch, revision });
   }
 
   async #refusal(deadline: Deadline): Promise<KeyStoreError> {
@@ -266,13 +250,16 @@ export class DriverDeviceStore implements DeviceStore {
   #track<T>(read: (reader: RecordReader) => Promise<T>): Promise<T> {
     this.#usable();
     this.#context.counters.reads += 1;
-    return this.#inFlight.track(read(this.#batch?.overlay ?? this.#reader));
+    const batch = this.#batch;
+    if (batch === undefined) return this.#inFlight.track(read(this.#reader));
+    if (batch.isOpen) return this.#inFlight.track(batch.reads.track(read(batch.overlay)));
+    return this.#inFlight.track(batch.ended.then(() => this.#track(read)));
   }
 
   /** Throws when nothing may begin any more. While a batch runs that began before `close()`, what it needs still may. */
   #usable(): void {
     this.#throwIfPoisoned();
-    if (this.#closing !== undefined && !this.#batch?.open) {
+    if (this.#closing !== undefined && !this.#batch?.isOpen) {
       throw new KeyStoreError("ERR_KEY_STORE_CLOSED", `the device store of ${nameOf(this.device)} is closed`);
     }
   }
@@ -308,56 +295,6 @@ export class DriverDeviceStore implements DeviceStore {
   }
 }
 
-/** The reads of a driver, each under the device store's time limit. */
-class DirectReader implements RecordReader {
-  readonly #driver: DeviceDriver;
-  readonly #read: <T>(what: string, read: () => Promise<T>) => Promise<T>;
-
-  constructor(driver: DeviceDriver, read: <T>(what: string, read: () => Promise<T>) => Promise<T>) {
-    this.#driver = driver;
-    this.#read = read;
-  }
-
-  async getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
-    if (keys.length === 0) return [];
-    return this.#read("a read", () => this.#driver.getMany(collection, keys));
-  }
-
-  list(collection: string, range: KeyRange, page: Page): Promise<StoredRecord[]> {
-    return this.#read("a scan", () => this.#driver.list(collection, toByteRange(range), page));
-  }
-
-  count(collection: string, range: KeyRange = {}): Promise<number> {
-    return this.#read("a count", () => this.#driver.count(collection, toByteRange(range)));
-  }
-}
-
 function isRetryable(error: unknown): error is KeyStoreError {
   return isKeyStoreError(error, "ERR_KEY_STORE_UNAVAILABLE");
-}
-
-/** Why a guard was refused, from the row as it is. */
-function refusalOf(device: DeviceRef, guard: Guard, state: DeviceState | undefined): KeyStoreError {
-  const name = nameOf(device);
-  if (state === undefined) {
-    return new KeyStoreError("ERR_KEY_STORE_FENCED", `${name} is no longer in the key store: somebody deleted it`);
-  }
-  if (state.revision < guard.revision || state.epoch < guard.epoch) {
-    const message = `the key store holds ${name} at revision ${state.revision} (epoch ${state.epoch}), but revision ${guard.revision} (epoch ${guard.epoch}) was acknowledged: the database was restored from a backup or failed over to a replica that lags; do not go on with this device`;
-    return new KeyStoreError("ERR_KEY_STORE_ROLLBACK", message);
-  }
-  const { holder } = state;
-  const who = holder === undefined || holder.id === guard.holderId ? "another opening" : holderName(holder);
-  const message = `${who} has taken over ${name} (epoch ${state.epoch}, this one has ${guard.epoch}): a device has one writer`;
-  return new KeyStoreError("ERR_KEY_STORE_FENCED", message, { holder });
-}
-
-/** A device in messages. */
-export function nameOf(device: DeviceRef): string {
-  return `device ${device.deviceId} of ${device.userId}`;
-}
-
-/** A holder in messages. */
-export function holderName(holder: LeaseHolder): string {
-  return `process ${holder.pid} on ${holder.host}${holder.label === "" ? "" : ` (${holder.label})`}`;
 }

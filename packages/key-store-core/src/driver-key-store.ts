@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
+import { isInsideBatchOf } from "./batch.ts";
 import { type CacheMemory, cacheMemory } from "./cache.ts";
 import { Counters } from "./counters.ts";
 import type { AcquireOutcome, AcquireRequest, KeyStoreDriver } from "./driver.ts";
-import { DriverDeviceStore, holderName, nameOf } from "./driver-device-store.ts";
+import { DriverDeviceStore } from "./driver-device-store.ts";
 import { asKeyStoreError, KeyStoreError } from "./errors.ts";
 import { InFlight } from "./in-flight.ts";
 import type {
@@ -19,10 +20,13 @@ import type {
 } from "./key-store.ts";
 import type { Logger } from "./logger.ts";
 import { type CompleteOptions, type KeyStoreOptions, keyStoreOptions } from "./options.ts";
+import { type HighWaterMark, holderName, leaseHeld, nameOf, rolledBack } from "./refusal.ts";
 import { retrying } from "./retry.ts";
 import type { EngineInfo, KeyStoreStats, KeyStoreUsage } from "./stats.ts";
 import { Backoff, Deadline, within } from "./timing.ts";
 import { checkDevice, invalid } from "./validate.ts";
+
+type Acquired = Extract<AcquireOutcome, { outcome: "acquired" }>;
 
 /**
  * The {@link KeyStore} over a driver. Adapters extend it with a constructor
@@ -36,6 +40,8 @@ export class DriverKeyStore implements KeyStore {
   readonly #cache: CacheMemory | undefined;
   readonly #open = new Set<DriverDeviceStore>();
   readonly #inFlight = new InFlight();
+  /** What the database has acknowledged of each device that was opened here. */
+  readonly #marks = new Map<string, HighWaterMark>();
   #status: KeyStoreStatus = Object.freeze({ state: "new" });
   /** What the last `init()` answered: whether failures are told or absence is. */
   #initialised = false;
@@ -102,6 +108,9 @@ export class DriverKeyStore implements KeyStore {
   async #openDevice(request: AcquireRequest, waitMs: number, signal: AbortSignal | undefined): Promise<DeviceStore> {
     const { device, holder } = request;
     const acquired = await this.#acquire(request, waitMs, signal);
+    await this.#checkNotRolledBack(device, holder, acquired);
+    const mark = markName(device);
+    this.#marks.set(mark, { epoch: acquired.epoch, revision: acquired.revision });
     const store: DriverDeviceStore = new DriverDeviceStore({
       ...acquired,
       driver: acquired.device,
@@ -111,6 +120,7 @@ export class DriverKeyStore implements KeyStore {
       commitTimeoutMs: this.#options.commitTimeoutMs,
       counters: this.#counters,
       cache: this.#cache,
+      acknowledged: (known) => this.#marks.set(mark, known),
       observe: (failure) => this.#observe(failure),
       onClose: () => this.#open.delete(store),
     });
@@ -132,10 +142,16 @@ export class DriverKeyStore implements KeyStore {
     this.#throwIfClosed();
     const ref = checkDevice(device);
     if (!this.#initialised) return false;
-    const deleting = this.#call("deleting a device", () => this.#driver.deleteDevice(ref));
+    let attempts = 0;
+    const deleting = this.#call("deleting a device", () => {
+      attempts += 1;
+      return this.#driver.deleteDevice(ref);
+    });
     const outcome = await this.#inFlight.track(deleting);
-    if (typeof outcome === "object") throw held(ref, outcome, "and a device that is open cannot be deleted");
-    return outcome === "deleted";
+    if (typeof outcome === "object") throw leaseHeld(ref, outcome, "and a device that is open cannot be deleted");
+    this.#marks.delete(markName(ref));
+    // After an attempt whose answer was lost, a device that is gone is taken for one that it deleted.
+    return outcome === "deleted" || attempts > 1;
   }
 
   async stats(): Promise<KeyStoreStats> {
@@ -145,7 +161,11 @@ export class DriverKeyStore implements KeyStore {
     return { kind, persistence, mode, status: this.#status, counters, engine: this.#engine, usage };
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    for (const store of this.#open) {
+      if (isInsideBatchOf(store))
+        invalid("a key store was closed inside a batch of its own, which would wait for itself");
+    }
     this.#closing ??= this.#close();
     return this.#closing;
   }
@@ -172,12 +192,16 @@ export class DriverKeyStore implements KeyStore {
     return true;
   }
 
+  /** Refuses a device that is behind what this process knows of it: its ratchets must not be used again. */
+  async #checkNotRolledBack(device: DeviceRef, holder: LeaseHolder, found: Acquired): Promise<void> {
+    const known = this.#marks.get(markName(device));
+    if (known === undefined || (found.revision >= known.revision && found.epoch > known.epoch)) return;
+    await found.device.release(holder.id).catch((error) => this.#observe(asKeyStoreError(error)));
+    throw rolledBack(device, found, known);
+  }
+
   /** Takes the lease, waiting `waitMs` for whoever has it. */
-  async #acquire(
-    request: AcquireRequest,
-    waitMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<AcquireOutcome & { outcome: "acquired" }> {
+  async #acquire(request: AcquireRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Acquired> {
     const patience = new Deadline(waitMs);
     const backoff = new Backoff(250);
     for (let waited = false; ; waited = true) {
@@ -187,7 +211,7 @@ export class DriverKeyStore implements KeyStore {
         const message = `the key store has no ${nameOf(request.device)}, and create is "never"`;
         throw new KeyStoreError("ERR_KEY_STORE_DEVICE_NOT_FOUND", message);
       }
-      if (patience.isOver) throw held(request.device, result.holder, waited ? `and kept it for ${waitMs} ms` : "");
+      if (patience.isOver) throw leaseHeld(request.device, result.holder, waited ? `and kept it for ${waitMs} ms` : "");
       if (!waited) {
         this.#logger.info(`Waiting for ${nameOf(request.device)}: ${holderName(result.holder)} has it open`);
       }
@@ -285,7 +309,7 @@ export class DriverKeyStore implements KeyStore {
   }
 }
 
-function held(device: DeviceRef, holder: LeaseHolder, more: string): KeyStoreError {
-  const message = `${holderName(holder)} has ${nameOf(device)} open${more === "" ? "" : `, ${more}`}`;
-  return new KeyStoreError("ERR_KEY_STORE_LEASE_HELD", message, { holder });
+/** Unambiguous: neither id holds a U+0000. */
+function markName({ userId, deviceId }: DeviceRef): string {
+  return `${userId}\0${deviceId}`;
 }

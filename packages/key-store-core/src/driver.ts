@@ -45,6 +45,7 @@ export interface KeyStoreDriver {
   disconnect(): Promise<void>;
 }
 
+/** Who wants which device, and how much. */
 export interface AcquireRequest {
   readonly device: DeviceRef;
   readonly holder: LeaseHolder;
@@ -52,6 +53,7 @@ export interface AcquireRequest {
   readonly force: boolean;
 }
 
+/** What came of an {@link AcquireRequest}. */
 export type AcquireOutcome =
   | { readonly outcome: "acquired"; readonly epoch: bigint; readonly revision: bigint; readonly device: DeviceDriver }
   | { readonly outcome: "held"; readonly holder: LeaseHolder }

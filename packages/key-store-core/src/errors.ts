@@ -37,6 +37,7 @@ const RETRYABLE = {
 /** A stable code: programs decide by it, messages are for people. */
 export type KeyStoreErrorCode = keyof typeof RETRYABLE;
 
+/** What a {@link KeyStoreError} carries beside its code and message. */
 export interface KeyStoreErrorOptions {
   /** What lies behind it: the driver's own error, usually. */
   readonly cause?: unknown;

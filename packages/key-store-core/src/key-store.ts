@@ -32,6 +32,7 @@ export interface LeaseHolder {
   readonly label: string;
 }
 
+/** What is known of the connection to the database. */
 export type KeyStoreStatus =
   /** `init()` has not answered yet. */
   | { readonly state: "new" }
@@ -45,6 +46,7 @@ export type KeyStoreStatus =
     }
   | { readonly state: "closed" };
 
+/** How a device is opened. */
 export interface OpenDeviceOptions {
   /** What to do about a device that is not in the store. Default: `"if-missing"`. */
   readonly create?: "if-missing" | "never" | undefined;
@@ -111,26 +113,37 @@ export interface KeyStore extends AsyncDisposable {
    * had it before. `null` where the store is unavailable.
    *
    * @throws `ERR_KEY_STORE_LEASE_HELD` where another holder has the device and
-   * kept it for `waitMs`; `ERR_KEY_STORE_DEVICE_NOT_FOUND` with `create: "never"`;
+   * kept it for `waitMs`; `ERR_KEY_STORE_ROLLBACK` where the device is behind a
+   * state that was acknowledged to this key store; `ERR_KEY_STORE_DEVICE_NOT_FOUND` with `create: "never"`;
    * `ERR_KEY_STORE_UNAVAILABLE`, `ERR_KEY_STORE_INVALID_ARGUMENT`
    */
   openDevice(device: DeviceRef, options?: OpenDeviceOptions): Promise<DeviceStore | null>;
 
-  /** All devices, by user id and device id in the order of their UTF-8 bytes; `[]` where the store is unavailable. */
+  /**
+   * All devices, by user id and device id in the order of their UTF-8 bytes;
+   * `[]` where the store is unavailable.
+   *
+   * @throws `ERR_KEY_STORE_UNAVAILABLE` where the database cannot be reached any more
+   */
   listDevices(): Promise<DeviceSummary[]>;
 
   /**
    * Deletes a device and all its records, for good. Answers whether there was
    * one; `false` where the store is unavailable.
    *
-   * @throws `ERR_KEY_STORE_LEASE_HELD` where somebody has the device open
+   * @throws `ERR_KEY_STORE_LEASE_HELD` where somebody has the device open; `ERR_KEY_STORE_UNAVAILABLE`
    */
   deleteDevice(device: DeviceRef): Promise<boolean>;
 
   /** The store's figures. Never throws; without `usage` where the database cannot be asked. */
   stats(): Promise<KeyStoreStats>;
 
-  /** Closes every device store, then the connection. Idempotent; waits for work in flight. */
+  /**
+   * Closes every device store, then the connection. Idempotent; waits for work
+   * in flight, batches included, however long their work takes.
+   *
+   * @throws `ERR_KEY_STORE_INVALID_ARGUMENT` when called from inside a batch of one of its devices
+   */
   close(): Promise<void>;
 }
 
@@ -166,8 +179,10 @@ export interface DeviceStore extends RecordReader, AsyncDisposable {
 
   /**
    * Applies changes in order, as one: all of them are durable when this
-   * resolves, or none ever is. While a batch runs, it resolves as soon as the
-   * batch has them. No changes: no commit.
+   * resolves. When it rejects none of them is, except after
+   * `ERR_KEY_STORE_UNAVAILABLE`: then the outcome is unknown until the device is
+   * opened again, and still all or nothing. While a batch runs, it resolves as
+   * soon as the batch has them. No changes: no commit.
    *
    * @throws `ERR_KEY_STORE_FENCED`, `ERR_KEY_STORE_ROLLBACK`,
    * `ERR_KEY_STORE_DISK_FULL`, `ERR_KEY_STORE_UNAVAILABLE`, …
@@ -179,12 +194,18 @@ export interface DeviceStore extends RecordReader, AsyncDisposable {
    * durable commit when `work` has settled, resolved or rejected. Then settles
    * as `work` did. Where that commit or anything else fails against the
    * database, the batch rejects with that failure at once, whether `work` has
-   * settled or not, and nothing of it is kept. One batch at a time: others wait.
+   * settled or not; its changes are then as those of a failed `commit`. One
+   * batch at a time: others wait.
    *
    * @throws `ERR_KEY_STORE_INVALID_ARGUMENT` when called from inside a batch
    */
   batch<T>(work: () => Promise<T>): Promise<T>;
 
-  /** Waits for work in flight and gives the lease back. Idempotent; never throws. */
+  /**
+   * Waits for work in flight, batches included, and gives the lease back.
+   * Idempotent; a lease that cannot be given back runs out by itself.
+   *
+   * @throws `ERR_KEY_STORE_INVALID_ARGUMENT` when called from inside a batch of its own
+   */
   close(): Promise<void>;
 }

@@ -33,7 +33,9 @@ export function keyStoreOptions(options: KeyStoreOptions): CompleteOptions {
     connectTimeoutMs: numberOption("connectTimeoutMs", options.connectTimeoutMs, 5_000, 1, MAX_TIMEOUT_MS),
     operationTimeoutMs: numberOption("operationTimeoutMs", options.operationTimeoutMs, 10_000, 1, MAX_TIMEOUT_MS),
     commitTimeoutMs: numberOption("commitTimeoutMs", options.commitTimeoutMs, 30_000, 1, MAX_TIMEOUT_MS),
-    cacheBytes: numberOption("cacheBytes", options.cacheBytes, 64 * 1024 * 1024, 0, Number.MAX_SAFE_INTEGER),
+    cacheBytes: Math.floor(
+      numberOption("cacheBytes", options.cacheBytes, 64 * 1024 * 1024, 0, Number.MAX_SAFE_INTEGER),
+    ),
   });
 }
 

@@ -13,6 +13,9 @@ import {
 import type { Change, KeyRange, Page, RecordReader, StoredRecord } from "./records.ts";
 import { sortedMap } from "./sorted-map.ts";
 
+/** The most records of the base that a page asks for beyond its own limit. */
+const SHADOWED = 256;
+
 /** What an overlay holds of one key: its bytes, and its value or that it is deleted. */
 interface Entry {
   readonly key: Uint8Array;
@@ -213,7 +216,8 @@ export class Overlay implements RecordReader {
     for (const gap of gaps) {
       let rest: TextRange | undefined = gap;
       while (rest !== undefined) {
-        const limit = page.limit - merged.length;
+        // Room for those of its records that entries stand over: they are read, and not returned.
+        const limit = page.limit - merged.length + Math.min(mine.length - next, SHADOWED);
         const found: StoredRecord[] = await this.#base.list(collection, toKeyRange(fromTextRange(rest)), {
           ...page,
           limit,

@@ -47,7 +47,13 @@ export type Change =
   | { readonly type: "deleteRange"; readonly collection: string; readonly range: KeyRange }
   | { readonly type: "dropCollection"; readonly collection: string };
 
-/** What can be read of a device's records. */
+/**
+ * What can be read of a device's records.
+ *
+ * Every read throws `ERR_KEY_STORE_INVALID_ARGUMENT` for arguments outside the
+ * contract, and the store's failure (`ERR_KEY_STORE_UNAVAILABLE`,
+ * `ERR_KEY_STORE_CORRUPT`, `ERR_KEY_STORE_POISONED`, …) where it cannot answer.
+ */
 export interface RecordReader {
   /** The values of these keys, in their order; `undefined` where there is no such record. */
   getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>;

@@ -6,12 +6,13 @@ import { Backoff } from "./timing.ts";
 /** A store to try: one that is there, or how to make one, such as by importing an adapter that may not be installed. */
 export type KeyStoreCandidate = KeyStore | LazyKeyStore;
 
+/** A store that is made when it is resolved. */
 export interface LazyKeyStore {
   /** What the engine is called in log lines: `"PostgreSQL"`. */
   readonly name: string;
   /**
-   * Makes the store. A rejection is a reason to try the next one, except
-   * `ERR_KEY_STORE_CONFIG`: bad configuration is loud.
+   * Makes the store, without connecting it. A rejection is a reason to try the
+   * next one, except `ERR_KEY_STORE_CONFIG`: bad configuration is loud.
    */
   create(): Promise<KeyStore>;
 }
@@ -25,6 +26,7 @@ export type OnUnavailable =
   /** The resolver throws. */
   | "fail";
 
+/** How a store is resolved. */
 export interface ResolveOptions {
   /** Default: `"fallback"`. */
   readonly onUnavailable?: OnUnavailable | undefined;
@@ -41,12 +43,16 @@ export interface ResolveAttempt {
   readonly code: KeyStoreErrorCode | undefined;
 }
 
+/** A key store that was chosen, and how it came to be. */
 export interface ResolvedKeyStore {
   /** The first store that is ready; with `onUnavailable: "wait"`, the one asked for, ready or not. */
   readonly keyStore: KeyStore;
-  /** What this is called; `"waiting"` where the store asked for is not there and nothing is used in its place. */
+  /**
+   * What this is called now; `"waiting"` while the store asked for is not there
+   * yet and nothing is used in its place.
+   */
   readonly mode: KeyStoreMode | "waiting";
-  /** Whether the store that was asked for, the first candidate, serves. */
+  /** Whether the store that was asked for, the first candidate, serves now. */
   readonly keyStoreAvailable: boolean;
   /** Whether another store than the one asked for is used. */
   readonly degraded: boolean;
@@ -55,12 +61,32 @@ export interface ResolvedKeyStore {
 }
 
 /**
- * Tries each candidate in order, each under its own time limit, and answers
- * with the first that is ready. The stores that are not used are closed.
+ * What says that a store is there and holds something that must not be passed
+ * over: an empty store in its place would begin a second life for its devices.
+ */
+const DAMAGED: ReadonlySet<KeyStoreErrorCode | undefined> = new Set([
+  "ERR_KEY_STORE_CORRUPT",
+  "ERR_KEY_STORE_ROLLBACK",
+  "ERR_KEY_STORE_SCHEMA_TOO_NEW",
+] as const);
+
+/** A candidate that was made, or the reason why it could not be. */
+type Made = { readonly name: string } & (
+  | { readonly keyStore: KeyStore }
+  | { readonly keyStore?: undefined; readonly failure: KeyStoreError }
+);
+
+/**
+ * Makes every candidate, so that bad configuration shows at once; then tries
+ * each in order, under its own time limit, and answers with the first that is
+ * ready. The others are closed.
  *
  * @throws `ERR_KEY_STORE_CONFIG` where a candidate is configured badly;
- * `ERR_KEY_STORE_UNAVAILABLE` where none is ready, or where the first is not
- * and `onUnavailable` is `"fail"`; `ERR_KEY_STORE_INVALID_ARGUMENT` without candidates
+ * `ERR_KEY_STORE_CORRUPT`, `ERR_KEY_STORE_ROLLBACK` or
+ * `ERR_KEY_STORE_SCHEMA_TOO_NEW` where one is there and cannot be used: damage is
+ * not absence; `ERR_KEY_STORE_UNAVAILABLE` where none is ready, or where the
+ * first is not and `onUnavailable` is `"fail"`, or is `"wait"` and the first
+ * cannot even be made; `ERR_KEY_STORE_INVALID_ARGUMENT` without candidates
  */
 export async function resolveKeyStore(
   candidates: readonly KeyStoreCandidate[],
@@ -73,60 +99,109 @@ export async function resolveKeyStore(
   if (onUnavailable !== "fallback" && onUnavailable !== "wait" && onUnavailable !== "fail") {
     throw new KeyStoreError("ERR_KEY_STORE_CONFIG", 'onUnavailable must be "fallback", "wait" or "fail"');
   }
+  const made = await Promise.all(candidates.map(make));
+  let chosen: KeyStore | undefined;
+  try {
+    const resolved = await choose(made, onUnavailable, logger);
+    chosen = resolved.keyStore;
+    return resolved;
+  } finally {
+    const others = made.filter(({ keyStore }) => keyStore !== chosen);
+    await Promise.all(others.map(({ keyStore }) => keyStore?.close()));
+  }
+}
+
+/**
+ * Calls `init()` until it answers true, with growing pauses.
+ *
+ * @throws the signal's reason when it aborts; `ERR_KEY_STORE_CLOSED` when the
+ * store is closed meanwhile; `ERR_KEY_STORE_CORRUPT`, `ERR_KEY_STORE_ROLLBACK` or
+ * `ERR_KEY_STORE_SCHEMA_TOO_NEW`, which no waiting mends
+ */
+export async function waitUntilReady(
+  keyStore: KeyStore,
+  options: {
+    readonly signal?: AbortSignal | undefined;
+    /** The longest pause, in milliseconds. Default: 30,000. */
+    readonly maxPauseMs?: number | undefined;
+  } = {},
+): Promise<void> {
+  const backoff = new Backoff(options.maxPauseMs ?? 30_000);
+  options.signal?.throwIfAborted();
+  while (!(await keyStore.init())) {
+    throwIfDamaged(keyStore);
+    await backoff.pause(undefined, options.signal);
+  }
+}
+
+async function make(candidate: KeyStoreCandidate): Promise<Made> {
+  const { name } = candidate;
+  if (!("create" in candidate)) return { name, keyStore: candidate };
+  try {
+    return { name, keyStore: await candidate.create() };
+  } catch (error) {
+    const failure = asKeyStoreError(error);
+    if (failure.code === "ERR_KEY_STORE_CONFIG") throw failure;
+    return { name, failure };
+  }
+}
+
+async function choose(made: readonly Made[], onUnavailable: OnUnavailable, logger: Logger): Promise<ResolvedKeyStore> {
   const attempts: ResolveAttempt[] = [];
-  for (const candidate of candidates) {
-    const { keyStore, attempt } = await tryCandidate(candidate, logger);
+  for (const candidate of made) {
+    const preferred = attempts.length === 0;
+    const attempt = await attemptOn(candidate, logger);
     attempts.push(attempt);
-    const preferred = attempts.length === 1;
+    const { keyStore } = candidate;
     if (keyStore !== undefined && attempt.available) {
-      logger.info(
-        keyStore.mode === "ephemeral"
-          ? "Running in development mode without key persistence"
-          : `Using ${keyStore.name} store for ${keyStore.mode}`,
-      );
-      return { keyStore, mode: keyStore.mode, keyStoreAvailable: preferred, degraded: !preferred, attempts };
+      const { mode, name } = keyStore;
+      const persists = mode !== "ephemeral";
+      logger.info(persists ? `Using ${name} store for ${mode}` : "Running in development mode without key persistence");
+      return resolved(keyStore, !preferred, attempts);
     }
     if (preferred && onUnavailable === "wait" && keyStore !== undefined) {
-      logger.warn(`Waiting for the ${attempt.name} key store: encryption is off until it is there`);
-      return { keyStore, mode: "waiting", keyStoreAvailable: false, degraded: false, attempts };
+      logger.warn(`Waiting for the ${candidate.name} key store: encryption is off until it is there`);
+      return resolved(keyStore, false, attempts);
     }
-    await keyStore?.close();
     if (preferred && onUnavailable !== "fallback") break;
   }
   const story = attempts.map(({ name, reason }) => `${name}: ${reason}`).join("; ");
   throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", `no key store is available (${story})`);
 }
 
-/**
- * Calls `init()` until it answers true, with growing pauses.
- *
- * @throws the signal's reason when it aborts; `ERR_KEY_STORE_CLOSED` when the store is closed meanwhile
- */
-export async function waitUntilReady(
-  keyStore: KeyStore,
-  options: { readonly signal?: AbortSignal | undefined; readonly maxPauseMs?: number | undefined } = {},
-): Promise<void> {
-  const backoff = new Backoff(options.maxPauseMs ?? 30_000);
-  options.signal?.throwIfAborted();
-  while (!(await keyStore.init())) await backoff.pause(undefined, options.signal);
-}
-
-async function tryCandidate(
-  candidate: KeyStoreCandidate,
-  logger: Logger,
-): Promise<{ keyStore: KeyStore | undefined; attempt: ResolveAttempt }> {
-  const { name } = candidate;
-  let keyStore: KeyStore;
-  try {
-    keyStore = "create" in candidate ? await candidate.create() : candidate;
-  } catch (error) {
-    const { code, message } = asKeyStoreError(error);
-    if (code === "ERR_KEY_STORE_CONFIG") throw error;
+async function attemptOn(candidate: Made, logger: Logger): Promise<ResolveAttempt> {
+  const { name, keyStore } = candidate;
+  if (keyStore === undefined) {
+    const { code, message } = candidate.failure;
     logger.warn(`${name} key store unavailable: ${message}`);
-    return { keyStore: undefined, attempt: { name, available: false, reason: message, code } };
+    return { name, available: false, reason: message, code };
   }
   const available = await keyStore.init();
+  throwIfDamaged(keyStore);
   const { status } = keyStore;
   const failed = status.state === "unavailable" ? status : undefined;
-  return { keyStore, attempt: { name, available, reason: failed?.reason, code: failed?.code } };
+  return { name, available, reason: failed?.reason, code: failed?.code };
+}
+
+function throwIfDamaged({ name, status }: KeyStore): void {
+  if (status.state !== "unavailable" || !DAMAGED.has(status.code)) return;
+  const message = `the ${name} key store is there and cannot be used: ${status.reason}`;
+  throw new KeyStoreError(status.code, message);
+}
+
+/** What is asked of it later is answered by the store as it is then. */
+function resolved(keyStore: KeyStore, degraded: boolean, attempts: readonly ResolveAttempt[]): ResolvedKeyStore {
+  let wasReady = keyStore.status.state === "ready";
+  return {
+    keyStore,
+    get mode() {
+      wasReady ||= keyStore.status.state === "ready";
+      return wasReady ? keyStore.mode : "waiting";
+    },
+    get keyStoreAvailable() {
+      return !degraded && keyStore.status.state === "ready";
+    },
+    degraded,
+    attempts,
+  };
 }

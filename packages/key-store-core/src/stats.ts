@@ -49,6 +49,7 @@ export interface ProcessCounters {
   readonly lastError: { readonly code: KeyStoreErrorCode; readonly message: string; readonly at: Date } | undefined;
 }
 
+/** The figures of a key store. */
 export interface KeyStoreStats {
   readonly kind: string;
   readonly persistence: Persistence;

@@ -72,7 +72,7 @@ describe("resolving a key store", () => {
       { name: "PostgreSQL", available: false, reason: "connection refused", code: "ERR_KEY_STORE_UNAVAILABLE" },
       { name: "SQLite", available: true, reason: undefined, code: undefined },
     ]);
-    expect(postgres.status).toEqual({ state: "closed" });
+    expect([postgres.status, memory.status]).toEqual([{ state: "closed" }, { state: "closed" }]);
     expect(logger.log).toEqual([
       "warn PostgreSQL key store unavailable: connection refused",
       "info SQLite key store ready: encryption keys persist",
@@ -106,6 +106,7 @@ describe("resolving a key store", () => {
     up = true;
     await waiting;
     expect(postgres.status.state).toBe("ready");
+    expect(resolved).toMatchObject({ mode: "production", keyStoreAvailable: true });
     expect(logger.log.at(-1)).toBe("info PostgreSQL key store ready: encryption keys persist");
   });
 
@@ -140,15 +141,31 @@ describe("resolving a key store", () => {
     });
   });
 
-  it("logs a store that is there and cannot be used as an error", async () => {
-    const logger = lines();
-    const corrupt = async () => {
-      throw new KeyStoreError("ERR_KEY_STORE_CORRUPT", "not a database");
+  it.each(["ERR_KEY_STORE_CORRUPT", "ERR_KEY_STORE_ROLLBACK", "ERR_KEY_STORE_SCHEMA_TOO_NEW"] as const)(
+    "never passes over a store that is there and cannot be used: %s",
+    async (code) => {
+      const logger = lines();
+      const damaged = async () => {
+        throw new KeyStoreError(code, "the reason");
+      };
+      for (const onUnavailable of ["fallback", "wait", "fail"] as const) {
+        const [postgres, sqlite] = stores(logger, damaged);
+        await expect(resolveKeyStore([postgres, sqlite], { onUnavailable })).rejects.toMatchObject({ code });
+        expect([postgres.status.state, sqlite.status.state]).toEqual(["closed", "closed"]);
+      }
+      expect(logger.log).toEqual(Array(3).fill("error PostgreSQL key store unavailable: the reason"));
+      const [postgres] = stores(logger, damaged);
+      await expect(waitUntilReady(postgres)).rejects.toMatchObject({ code });
+    },
+  );
+
+  it("finds bad configuration of a store that it does not need", async () => {
+    const [postgres] = stores(lines(), there);
+    const wrong = {
+      name: "SQLite",
+      create: () => Promise.reject(new KeyStoreError("ERR_KEY_STORE_CONFIG", "no path")),
     };
-    const [postgres] = stores(logger, corrupt);
-    expect(await postgres.init()).toBe(false);
-    expect(postgres.status).toMatchObject({ state: "unavailable", code: "ERR_KEY_STORE_CORRUPT" });
-    expect(logger.log).toEqual(["error PostgreSQL key store unavailable: not a database"]);
+    await expect(resolveKeyStore([postgres, wrong])).rejects.toMatchObject({ code: "ERR_KEY_STORE_CONFIG" });
   });
 
   it("gives up on a store that never answers, within its time limit", async () => {

@@ -15,6 +15,9 @@ const BLOCKING_WAIT_MS = 4;
 /** How often a log is found missing before it counts as lost: another process may just be opening the file. */
 const LOOKS_FOR_WAL = 3;
 
+/** The first SQLite whose log can be looked at without moving it: 3.51.0 takes the word "noop" for what it says. */
+const OLDEST = { major: 3, minor: 51 } as const;
+
 /** An open database that is checked, migrated and in WAL mode, and the SQL that runs on it. */
 export class Connection {
   readonly statements: Statements;
@@ -73,6 +76,7 @@ export class Connection {
 
   static async prepareInjected(db: Database.Database, config: SqliteConfig): Promise<Connection> {
     assertNoTransaction(db);
+    assertRecent(db);
     if (isEmptyDatabase(db)) await migrate(db, config.path);
     // Its owner may have used it, and so made a log: without one, or with an empty one, there has been no commit since.
     const { log } = db.prepare("pragma wal_checkpoint(noop)").get() as { log: number };
@@ -148,4 +152,13 @@ async function openFile(config: SqliteConfig): Promise<Connection> {
 function missingWal(path: string): KeyStoreError {
   const message = `${path}: its write-ahead log (${path}-wal) is missing after an unclean end, and the last commits with it: put the log back beside the file; the devices in the file alone must not be used again (acceptMissingWal opens it all the same)`;
   return new KeyStoreError("ERR_KEY_STORE_ROLLBACK", message);
+}
+
+/** An injected database may come from an older copy of the library than the one that this package depends on. */
+function assertRecent(db: Database.Database): void {
+  const version = db.prepare("select sqlite_version()").pluck().get() as string;
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor)) return;
+  const message = `the database that was handed over is SQLite ${version}, and ${OLDEST.major}.${OLDEST.minor} or later is needed`;
+  throw new KeyStoreError("ERR_KEY_STORE_CONFIG", message);
 }

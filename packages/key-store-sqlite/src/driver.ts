@@ -13,7 +13,7 @@ import { KeyStoreError } from "@holdfast/key-store-core";
 import { whileBusy } from "./busy.ts";
 import { Connection } from "./connection.ts";
 import { SqliteDeviceDriver } from "./device-driver.ts";
-import { holderInForce, Leases } from "./leases.ts";
+import { holderInForce, holderInTime, Leases } from "./leases.ts";
 import type { SqliteConfig } from "./options.ts";
 import { type SqliteKeyStoreOptions, sqliteConfig } from "./options.ts";
 import type { DeviceListRow } from "./statements.ts";
@@ -95,7 +95,8 @@ export class SqliteDriver implements KeyStoreDriver {
         const { statements } = connection;
         const row = statements.device.get(userId, deviceId);
         if (row === undefined) return "absent";
-        const holder = holderInForce(row);
+        // Not by whether its holder lives: containers may share a host's name, and what is deleted is gone.
+        const holder = holderInTime(row);
         if (holder !== undefined) return holder;
         statements.deleteDeviceRecords.run(row.id);
         statements.deleteDeviceCollections.run(row.id);

@@ -91,17 +91,23 @@ function place(draft: string, path: string): void {
     // A file system without hard links: whoever opens the copy too early is told that it is damaged, and nothing is lost.
     if (code !== "EPERM" && code !== "ENOTSUP" && code !== "ENOSYS" && code !== "EMLINK") throw error;
     copyFileSync(draft, path, constants.COPYFILE_EXCL);
+    sync(path);
   }
 }
 
 /** Makes the names in a directory, and in those above it up to `top`, survive the loss of power. */
 function syncDirectories(directory: string, top: string): void {
   if (process.platform === "win32") return;
-  const descriptor = openSync(directory, "r");
+  sync(directory);
+  if (directory !== top && directory !== dirname(directory)) syncDirectories(dirname(directory), top);
+}
+
+/** Makes a file's content, or a directory's names, survive the loss of power. */
+function sync(path: string): void {
+  const descriptor = openSync(path, "r");
   try {
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
   }
-  if (directory !== top && directory !== dirname(directory)) syncDirectories(dirname(directory), top);
 }

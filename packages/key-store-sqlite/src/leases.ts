@@ -16,10 +16,15 @@ export function holderOf({ holder, host, pid, label }: DeviceRow): LeaseHolder |
   return { id: holder, host: host ?? "", pid: Number(pid ?? 0), label: label ?? "" };
 }
 
+/** A device's holder, if its lease's time limit runs: what alone tells whether a device may be deleted. */
+export function holderInTime(row: DeviceRow): LeaseHolder | undefined {
+  return row.expires_at === null || row.expires_at <= Date.now() ? undefined : holderOf(row);
+}
+
 /** A device's holder, if its lease is in force. */
 export function holderInForce(row: DeviceRow): LeaseHolder | undefined {
-  const holder = holderOf(row);
-  if (holder === undefined || row.expires_at === null || row.expires_at <= Date.now()) return undefined;
+  const holder = holderInTime(row);
+  if (holder === undefined) return undefined;
   // A process of this host that is gone does not come back: whoever follows it need not wait.
   return holder.host === hostname() && !isAlive(holder) ? undefined : holder;
 }

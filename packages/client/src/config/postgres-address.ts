@@ -1,7 +1,7 @@
 import { choice, type Environment, flag, misconfigured, port, text } from "./variables.ts";
 
-/** Where PostgreSQL is: a connection string, or its parts. */
-export type PostgresAddress =
+/** Where PostgreSQL is: a connection string, or its parts; and how its connections are encrypted, where that is said. */
+export type PostgresAddress = (
   | { readonly url: string }
   | {
       readonly host: string;
@@ -9,8 +9,8 @@ export type PostgresAddress =
       readonly database?: string;
       readonly user?: string;
       readonly password?: string;
-      readonly tls?: false | "require" | "verify-full";
-    };
+    }
+) & { readonly tls?: false | "require" | "verify-full" };
 
 const POSTGRES_URL = /^postgres(ql)?:\/\//;
 
@@ -25,13 +25,23 @@ const POSTGRES_URL = /^postgres(ql)?:\/\//;
 export function postgresAddress(env: Environment): PostgresAddress | undefined {
   const wanted = flag(env, "USE_POSTGRES_STORE");
   if (wanted === false) return undefined;
-  const address = addonAddress(env) ?? databaseUrl(env) ?? libpqAddress(env);
+  const address = addonAddress(env) ?? databaseUrl(env) ?? partsFrom(env, "PG", "DATABASE");
   if (address === undefined && wanted === true) {
     misconfigured(
       "USE_POSTGRES_STORE is true, but no address is configured: set POSTGRESQL_ADDON_URI, POSTGRESQL_ADDON_HOST, DATABASE_URL or PGHOST",
     );
   }
-  return address;
+  return address === undefined ? undefined : { ...address, ...tlsOf(env, address) };
+}
+
+/** `PGSSLMODE` counts for every address that does not say it itself, as it does for libpq. */
+function tlsOf(env: Environment, address: PostgresAddress): Pick<PostgresAddress, "tls"> {
+  const mode = choice(env, "PGSSLMODE", ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]);
+  if ("url" in address && /[?&](sslmode|ssl)=/.test(address.url)) return {};
+  if (mode === "disable") return { tls: false };
+  if (mode === "require") return { tls: "require" };
+  // There is no level between an unchecked and a fully checked certificate: the stricter one is safe.
+  return mode === "verify-ca" || mode === "verify-full" ? { tls: "verify-full" } : {};
 }
 
 function addonAddress(env: Environment): PostgresAddress | undefined {
@@ -49,22 +59,7 @@ function databaseUrl(env: Environment): PostgresAddress | undefined {
   return url !== undefined && POSTGRES_URL.test(url) ? { url } : undefined;
 }
 
-function libpqAddress(env: Environment): PostgresAddress | undefined {
-  const parts = partsFrom(env, "PG", "DATABASE");
-  if (parts === undefined) return undefined;
-  const mode = choice(env, "PGSSLMODE", ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]);
-  if (mode === "disable") return { ...parts, tls: false };
-  if (mode === "require") return { ...parts, tls: "require" };
-  // There is no level between an unchecked and a fully checked certificate: the stricter one is safe.
-  if (mode === "verify-ca" || mode === "verify-full") return { ...parts, tls: "verify-full" };
-  return parts;
-}
-
-function partsFrom(
-  env: Environment,
-  prefix: string,
-  databaseName: string,
-): (PostgresAddress & { host: string }) | undefined {
+function partsFrom(env: Environment, prefix: string, databaseName: string): PostgresAddress | undefined {
   const host = text(env, `${prefix}HOST`);
   if (host === undefined) return undefined;
   const number = port(env, `${prefix}PORT`);

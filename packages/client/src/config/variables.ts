@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
-import { KeyStoreError, messageOf } from "@holdfast/key-store-core";
+import { KeyStoreError } from "@holdfast/key-store-core";
 
 /** Environment variables, such as `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Throws `ERR_KEY_STORE_CONFIG`. Messages name variables, never their values: those may be secrets. */
-export function misconfigured(message: string, cause?: unknown): never {
-  throw new KeyStoreError("ERR_KEY_STORE_CONFIG", message, cause === undefined ? {} : { cause });
+export function misconfigured(message: string): never {
+  throw new KeyStoreError("ERR_KEY_STORE_CONFIG", message);
 }
 
 /** A variable's value; `undefined` where it is missing or empty, as shells and containers cannot tell the two apart. */
@@ -53,7 +53,9 @@ export function secret(env: Environment, name: string): string | undefined {
   try {
     content = readFileSync(path, "utf8").replace(/\r?\n$/, "");
   } catch (error) {
-    return misconfigured(`the file that ${name}_FILE names cannot be read: ${messageOf(error)}`, error);
+    // Not the error itself: it repeats the path, and what was put there by mistake may be the secret.
+    const { code = "unknown error" } = error as NodeJS.ErrnoException;
+    return misconfigured(`the file that ${name}_FILE names cannot be read (${code})`);
   }
   return content === "" ? misconfigured(`the file that ${name}_FILE names is empty`) : content;
 }

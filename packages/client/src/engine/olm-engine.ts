@@ -1,4 +1,4 @@
-import { type DeviceStore, KeyStoreError } from "@holdfast/key-store-core";
+import { type DeviceStore, isKeyStoreError, KeyStoreError } from "@holdfast/key-store-core";
 import type { OlmMachine } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { serialise } from "./serialise.ts";
 
@@ -19,14 +19,20 @@ export interface OlmEngine extends AsyncDisposable {
   /**
    * Several calls as one: `work` gets the engine itself, and all that it and
    * the device store write meanwhile is one durable commit. Inside `work` use
-   * what it is given, not {@link machine}, which would wait for itself.
+   * what it is given, not {@link machine}, which would wait for itself. Nothing
+   * that `work` got from the engine may leave the process before this resolves.
    *
    * @throws the store's `KeyStoreError`, and whatever `work` throws (what was
    * written until then is committed: the engine believes it written)
    */
   run<T>(work: (machine: OlmMachine) => Promise<T>): Promise<T>;
 
-  /** Waits for calls in flight, closes the engine and gives the device's lease back. Idempotent. */
+  /**
+   * Waits for calls in flight, closes the engine and gives the device's lease
+   * back. Idempotent. `machine.close()` begins the same and does not wait.
+   *
+   * @throws `ERR_KEY_STORE_INVALID_ARGUMENT` when called from inside `run`, which would wait for itself
+   */
   close(): Promise<void>;
 }
 
@@ -40,25 +46,35 @@ export function olmEngine(machine: OlmMachine, deviceStore: DeviceStore, release
   };
 
   const closeAll = async (): Promise<void> => {
+    // Behind every call that was made before; a store that has failed has none left and takes none.
+    await deviceStore.batch(async () => {}).catch(throwIfInsideCall);
     try {
-      // Behind every call that was made before; a poisoned store has none left and takes none.
-      await deviceStore.batch(async () => {}).catch(() => {});
       machine.close();
+    } catch (error) {
+      // The engine of a store that failed may hold on to a call that never ends.
+      if (!deviceStore.failed.aborted) throw error;
     } finally {
-      await release();
-      await deviceStore.close();
+      await release().finally(() => deviceStore.close());
     }
   };
 
   const engine: OlmEngine = {
-    machine: serialise(machine, batch, () => void engine.close()),
+    machine: serialise(machine, batch, () => void engine.close().catch(() => {})),
     deviceStore,
     run: (work) => batch(() => work(machine)),
     close() {
-      closing ??= closeAll();
+      closing ??= closeAll().catch((error) => {
+        if (isKeyStoreError(error, "ERR_KEY_STORE_INVALID_ARGUMENT")) closing = undefined;
+        throw error;
+      });
       return closing;
     },
     [Symbol.asyncDispose]: () => engine.close(),
   };
   return engine;
+}
+
+/** A close that waits for the call that it was made from would never end; every other refusal says that no call is left. */
+function throwIfInsideCall(error: unknown): void {
+  if (isKeyStoreError(error, "ERR_KEY_STORE_INVALID_ARGUMENT")) throw error;
 }

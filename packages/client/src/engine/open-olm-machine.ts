@@ -6,6 +6,7 @@ import {
   isKeyStoreError,
   type KeyStore,
   KeyStoreError,
+  messageOf,
   type OpenDeviceOptions,
 } from "@holdfast/key-store-core";
 import { DeviceId, initAsync, OlmMachine, StoreHandle, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
@@ -13,11 +14,12 @@ import { type AtRest, checkAtRest, misconfiguredPlaintext } from "../config/at-r
 import { withGlobals } from "./globals.ts";
 import { type OlmEngine, olmEngine } from "./olm-engine.ts";
 import { stalling } from "./stalling.ts";
-import { storeKey } from "./store-key.ts";
+import { type StoreKey, storeKey } from "./store-key.ts";
 
 /** What the engine's databases are called inside the device's part of the store. */
 const STORE_NAME = "crypto";
 
+/** Which device's engine is opened, on which store, and under which key. */
 export interface OpenOlmMachineOptions extends DeviceRef, AtRest, OpenDeviceOptions {
   /** A key store whose `init()` has answered true. */
   readonly keyStore: KeyStore;
@@ -30,43 +32,61 @@ export interface OpenOlmMachineOptions extends DeviceRef, AtRest, OpenDeviceOpti
  * @throws `ERR_KEY_STORE_UNAVAILABLE` where the key store is not ready;
  * `ERR_KEY_STORE_WRONG_KEY` where the key or passphrase is not the device's;
  * `ERR_KEY_STORE_CONFIG` without either, on a store that other machines can reach;
+ * `ERR_KEY_STORE_INVALID_ARGUMENT` for a malformed user id;
  * `ERR_KEY_STORE_LEASE_HELD`, `ERR_KEY_STORE_DEVICE_NOT_FOUND`, and what `openDevice` throws
  */
 export async function openOlmMachine(options: OpenOlmMachineOptions): Promise<OlmEngine> {
   const { keyStore, userId, deviceId, create, lease, waitMs, signal } = options;
   const atRest = checkAtRest(options);
+  await initAsync();
+  const account = accountOf(userId, deviceId);
   if (keyStore.mode === "production" && !atRest.key && !atRest.passphrase && !atRest.plaintext) {
     misconfiguredPlaintext(keyStore.name);
   }
-  await initAsync();
   const deviceStore = await keyStore.openDevice({ userId, deviceId }, { create, lease, waitMs, signal });
   if (deviceStore === null) throw notReady(keyStore);
   try {
-    return await openOn(deviceStore, atRest);
+    return await openOn(deviceStore, account, await storeKey(deviceStore, atRest, create));
   } catch (error) {
     await deviceStore.close();
     throw error;
   }
 }
 
-async function openOn(deviceStore: DeviceStore, atRest: AtRest): Promise<OlmEngine> {
-  const { userId, deviceId } = deviceStore.device;
-  const lock = await storeKey(deviceStore, atRest);
+/** Whose engine it is, in the engine's own types. */
+interface Account {
+  readonly userId: UserId;
+  readonly deviceId: DeviceId;
+}
+
+function accountOf(userId: string, deviceId: string): Account {
+  try {
+    return { userId: new UserId(userId), deviceId: new DeviceId(deviceId) };
+  } catch (cause) {
+    const message = `${JSON.stringify(userId)} is not a Matrix user id: ${messageOf(cause)}`;
+    throw new KeyStoreError("ERR_KEY_STORE_INVALID_ARGUMENT", message, { cause });
+  }
+}
+
+async function openOn(deviceStore: DeviceStore, account: Account, lock: StoreKey): Promise<OlmEngine> {
   // A name of its own for every opening: the engines of all devices share one global `indexedDB`.
   const prefix = `holdfast-${randomUUID()}/`;
   const mounted = mount(prefix, stalling(deviceStore));
   const globals = withGlobals();
   const release = async () => {
     const unmounted = mounted.unmount();
-    // Of a store that failed, transactions are left that never end.
-    if (!deviceStore.failed.aborted) await unmounted;
-    globals.release();
+    try {
+      // Of a store that failed, transactions are left that never end.
+      if (!deviceStore.failed.aborted) await unmounted;
+    } finally {
+      globals.release();
+    }
   };
   try {
     const machine = await deviceStore.batch(async () => {
       await lock.save(deviceStore);
-      const handle = await openStore(`${prefix}${STORE_NAME}`, lock.key);
-      return OlmMachine.initFromStore(new UserId(userId), new DeviceId(deviceId), handle);
+      using handle = await openStore(`${prefix}${STORE_NAME}`, lock.key);
+      return await OlmMachine.initFromStore(account.userId, account.deviceId, handle);
     });
     return olmEngine(machine, deviceStore, release);
   } catch (error) {
@@ -81,7 +101,7 @@ function openStore(name: string, key: Uint8Array | undefined): Promise<StoreHand
 
 /** The key was found to be right before: what the engine cannot open now is not what it wrote. */
 function unreadable(cause: unknown): KeyStoreError {
-  const message = `the crypto engine could not open this device's state: ${cause instanceof Error ? cause.message : cause}`;
+  const message = `the crypto engine could not open this device's state: ${messageOf(cause)}`;
   return new KeyStoreError("ERR_KEY_STORE_CORRUPT", message, { cause });
 }
 

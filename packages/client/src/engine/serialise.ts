@@ -6,6 +6,7 @@ import {
   OlmMachine,
   OtherUserIdentity,
   OwnUserIdentity,
+  Qr,
   RehydratedDevice,
   Sas,
   UserDevices,
@@ -31,6 +32,9 @@ const IMMEDIATE: ReadonlySet<PropertyKey> = new Set([
   "registerUserIdentityUpdatedCallback",
 ]);
 
+/** Methods of the machine that end it. */
+const ENDS: ReadonlySet<PropertyKey> = new Set(["close", "free", Symbol.dispose]);
+
 /** What the machine hands out and its methods that are calls of the engine too. */
 const HANDED_OUT = new Map<unknown, ReadonlySet<PropertyKey>>([
   [DehydratedDevice, new Set(["keysForUpload"])],
@@ -41,6 +45,7 @@ const HANDED_OUT = new Map<unknown, ReadonlySet<PropertyKey>>([
   [Device, new Set(["encryptToDeviceEvent", "setLocalTrust", "verify"])],
   [OtherUserIdentity, new Set(["pinCurrentMasterKey", "verify", "withdrawVerification"])],
   [OwnUserIdentity, new Set(["requestVerification", "trustsOurOwnDevice", "verify", "withdrawVerification"])],
+  [Qr, new Set()],
   [RehydratedDevice, new Set(["receiveEvents"])],
   [Sas, new Set(["confirm"])],
   [UserDevices, new Set()],
@@ -56,7 +61,7 @@ export function isCall(type: unknown, method: PropertyKey): boolean | undefined 
 /**
  * The machine as its callers see it: every asynchronous method of it, and of
  * the devices, identities and verifications that it hands out, goes through
- * `run`. `close()` and `free()` become `close`.
+ * `run`. What ends the machine becomes `close`.
  */
 export function serialise(machine: OlmMachine, run: RunCall, close: () => void): OlmMachine {
   const originals = new WeakMap<object, object>();
@@ -77,9 +82,12 @@ export function serialise(machine: OlmMachine, run: RunCall, close: () => void):
     const proxy = new Proxy(target, {
       get(_, property) {
         // With the target as the receiver: the engine's objects hold a pointer that only they may read.
-        const member: unknown = Reflect.get(target, property, target);
+        const read = (): unknown => Reflect.get(target, property, target);
+        // A property that is a call: it asks the store for the device's name.
+        if (target instanceof OlmMachine && property === "displayName") return run(async () => read());
+        const member = read();
         if (typeof member !== "function" || property === "constructor") return member;
-        if (target instanceof OlmMachine && (property === "close" || property === "free")) return close;
+        if (target instanceof OlmMachine && ENDS.has(property)) return close;
         if (!isCall(target.constructor, property)) {
           return (...args: unknown[]) => wrap(Reflect.apply(member, target, args.map(unwrap)));
         }

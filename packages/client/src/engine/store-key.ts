@@ -1,6 +1,12 @@
 import { createHmac, randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from "node:crypto";
 import { promisify } from "node:util";
-import { type DeviceStore, KeyStoreError, messageOf } from "@holdfast/key-store-core";
+import {
+  type DeviceRef,
+  type DeviceStore,
+  KeyStoreError,
+  messageOf,
+  type OpenDeviceOptions,
+} from "@holdfast/key-store-core";
 import type { AtRest } from "../config/at-rest.ts";
 
 const derive = promisify<string, Uint8Array, number, ScryptOptions, Buffer>(scrypt);
@@ -37,26 +43,41 @@ export interface StoreKey {
  * and the salt in the store make.
  *
  * @throws `ERR_KEY_STORE_WRONG_KEY` where it is not the one that the state was
- * encrypted under, or there is one and the state is in plaintext, or the reverse
+ * encrypted under, or there is one and the state is in plaintext, or the reverse;
+ * `ERR_KEY_STORE_DEVICE_NOT_FOUND` where there is no state yet and `create` is `"never"`
  */
-export async function storeKey(store: DeviceStore, atRest: AtRest): Promise<StoreKey> {
+export async function storeKey(
+  store: DeviceStore,
+  atRest: AtRest,
+  create: OpenDeviceOptions["create"],
+): Promise<StoreKey> {
+  const { device } = store;
   const lock = parse(await store.get(COLLECTION, KEY));
-  if (lock === undefined) return newStoreKey(atRest);
+  if (lock === undefined) {
+    if (create !== "never") return newStoreKey(device, atRest);
+    const message = `device ${device.deviceId} of ${device.userId} has no encryption state yet, and create is "never"`;
+    throw new KeyStoreError("ERR_KEY_STORE_DEVICE_NOT_FOUND", message);
+  }
   const key = await existingKey(lock, atRest);
-  if (key !== undefined && lock.kind !== "plaintext" && !equal(checkOf(key), lock.check)) {
+  if (key !== undefined && lock.kind !== "plaintext" && !equal(checkOf(key, device), lock.check)) {
     wrongKey(`the ${lock.kind} is not the one that this device's state was encrypted under`);
   }
   return { key, save: async () => {} };
 }
 
-async function newStoreKey({ key, passphrase }: AtRest): Promise<StoreKey> {
+async function newStoreKey(device: DeviceRef, { key, passphrase }: AtRest): Promise<StoreKey> {
   if (passphrase !== undefined) {
     const salt = randomBytes(16);
     const derived = await stretch(passphrase, salt, SCRYPT);
-    const lock: Lock = { kind: "passphrase", check: checkOf(derived), salt: salt.toString("base64"), ...SCRYPT };
+    const lock: Lock = {
+      kind: "passphrase",
+      check: checkOf(derived, device),
+      salt: salt.toString("base64"),
+      ...SCRYPT,
+    };
     return { key: derived, save: (store) => write(store, lock) };
   }
-  const lock: Lock = key === undefined ? { kind: "plaintext" } : { kind: "key", check: checkOf(key) };
+  const lock: Lock = key === undefined ? { kind: "plaintext" } : { kind: "key", check: checkOf(key, device) };
   return { key, save: (store) => write(store, lock) };
 }
 
@@ -75,9 +96,10 @@ async function stretch(passphrase: string, salt: Uint8Array, { N, r, p }: Scrypt
   return new Uint8Array(await derive(passphrase.normalize("NFKC"), salt, 32, { N, r, p, maxmem }));
 }
 
-/** What shows that a key is the right one, and nothing of the key. */
-function checkOf(key: Uint8Array): string {
-  return createHmac("sha256", key).update("holdfast store key check 1").digest("base64");
+/** What shows that a key is the right one for this device, and nothing of the key, nor whether other devices have it. */
+function checkOf(key: Uint8Array, { userId, deviceId }: DeviceRef): string {
+  const text = JSON.stringify(["holdfast store key check 1", userId, deviceId]);
+  return createHmac("sha256", key).update(text).digest("base64");
 }
 
 function equal(a: string, b: string): boolean {

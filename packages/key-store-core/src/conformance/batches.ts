@@ -182,6 +182,19 @@ export function batchTests(define: Define): void {
     });
   });
 
+  define("reads that meet the end of a batch see it as one: before it, or after", async (scene) => {
+    const { driver, device } = await scene.faultyDevice();
+    const durable = gate();
+    driver.next("commit", durable.fault);
+    const batch = device.batch(() => device.commit([put("a", "1")]));
+    await durable.reached;
+    const reads = Promise.all([device.count(SESSIONS), device.get(SESSIONS, text("a"))]);
+    durable.open();
+    await batch;
+    const [count, found] = await reads;
+    assert.deepEqual([count, toHex(found)], [1, "31"]);
+  });
+
   define("a count that a commit into the batch overtakes is one that was", async (scene) => {
     const device = await scene.device();
     const keys = Array.from({ length: 60 }, (_, at) => numbered(at));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { DeviceDriver, DeviceState, Guard } from "../driver.ts";
 import { hex, text } from "./bytes.ts";
 import { assertPoisoned, pairs, rejectsWith } from "./expect.ts";
-import { type Acquired, ALL, DEVICE, type Define, put, puts, SESSIONS } from "./scene.ts";
+import { type Acquired, ALL, DEVICE, type Define, open, put, puts, SESSIONS } from "./scene.ts";
 
 /** Guards that differ from the row in one way each. */
 const WRONG: readonly (readonly [what: string, change: (guard: Guard) => Partial<Guard>])[] = [
@@ -199,6 +199,26 @@ export function fencingTests(define: Define): void {
       await assertPoisoned(device, error);
     });
   }
+
+  define("a device that went back behind what was acknowledged is not opened again", async (scene) => {
+    const { driver, store, device } = await scene.faultyDevice();
+    await device.commit([put("a", "1")]);
+    await device.close();
+    for (const [what, behind] of [
+      ["revision", { revision: 0n }],
+      ["epoch", { epoch: 1n }],
+    ] as const) {
+      driver.next("acquire", async (attempt) => {
+        const outcome = await attempt();
+        assert.equal(outcome.outcome, "acquired");
+        return outcome.outcome === "acquired" ? { ...outcome, ...behind } : outcome;
+      });
+      const error = await rejectsWith("ERR_KEY_STORE_ROLLBACK", () => store.openDevice(DEVICE, { lease: "fail" }));
+      assert.equal(error.retryable, false, what);
+    }
+    const again = await open(store, DEVICE, { lease: "fail" });
+    assert.equal(again.revision, 1n, "the leases of the refused openings were given back");
+  });
 
   define("a driver's lists, counts and reads take half-open ranges from the empty key on", async (scene) => {
     const { device, guard } = await scene.acquire(await scene.driver());

@@ -147,6 +147,18 @@ export function lifecycleTests(define: Define): void {
     assert.ok((await open(other)).epoch >= 1n, "the lease was given back");
   });
 
+  define("closing from inside a batch is refused, and the batch goes on", async (scene) => {
+    const store = await scene.store();
+    const device = await open(store);
+    await device.batch(async () => {
+      await rejectsWith("ERR_KEY_STORE_INVALID_ARGUMENT", () => device.close());
+      await rejectsWith("ERR_KEY_STORE_INVALID_ARGUMENT", () => store.close());
+      await device.commit([put("a", "1")]);
+    });
+    assert.equal(device.revision, 1n);
+    await device.close();
+  });
+
   define("closing never throws, though the lease cannot be given back", async (scene) => {
     const { driver, store, device } = await scene.faultyDevice(LIMITS);
     driver.cutEverything();

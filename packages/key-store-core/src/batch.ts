@@ -1,0 +1,80 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { InFlight } from "./in-flight.ts";
+import { Overlay } from "./overlay.ts";
+import type { RecordReader } from "./records.ts";
+
+/** Where code runs that a batch called: the device store of the batch, until its work has settled. */
+interface BatchScope {
+  owner: object | undefined;
+}
+
+const scopes = new AsyncLocalStorage<BatchScope>();
+
+/** Whether the calling code runs inside the work of a batch of `owner`, so that waiting for that batch would never end. */
+export function isInsideBatchOf(owner: object): boolean {
+  return scopes.getStore()?.owner === owner;
+}
+
+/** A batch that runs: what was committed in it, and the reads that look at that. */
+export class Batch {
+  readonly overlay: Overlay;
+  /** Reads of the overlay; a commit in the middle of one would show it two states. */
+  readonly reads = new InFlight();
+  readonly #ended = Promise.withResolvers<void>();
+  #open = true;
+
+  constructor(base: RecordReader) {
+    this.overlay = new Overlay(base);
+  }
+
+  /** Whether commits still join it. Afterwards it becomes durable, and reads wait for that. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /** Resolves when the batch is durable, or has failed. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /**
+   * Runs the work and closes the batch. How the work came out; `undefined` as
+   * soon as `failed` aborts, for work may then never settle.
+   */
+  async run<T>(
+    owner: object,
+    work: () => Promise<T>,
+    failed: AbortSignal,
+  ): Promise<PromiseSettledResult<T> | undefined> {
+    // What work leaves running keeps its scope alive, and must not keep the batch alive by it.
+    const scope: BatchScope = { owner };
+    const settled = settle(scopes.run(scope, async () => work()));
+    const outcome = await unlessAborted(settled, failed);
+    scope.owner = undefined;
+    this.#open = false;
+    return outcome;
+  }
+
+  end(): void {
+    this.#ended.resolve();
+  }
+}
+
+function settle<T>(work: Promise<T>): Promise<PromiseSettledResult<T>> {
+  return work.then(
+    (value) => ({ status: "fulfilled", value }),
+    (reason) => ({ status: "rejected", reason }),
+  );
+}
+
+function unlessAborted<T>(result: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const aborted = () => resolve(undefined);
+    if (signal.aborted) aborted();
+    signal.addEventListener("abort", aborted, { once: true });
+    void result.then((value) => {
+      signal.removeEventListener("abort", aborted);
+      resolve(value);
+    });
+  });
+}
