@@ -54,7 +54,8 @@ export function groupRange(stored: Uint8Array): { readonly gte: Uint8Array; read
   // The next greater bytes: the last that can grow does. The first can always, for it is a type's tag.
   let length = PREFIX_BYTES;
   while (prefix[length - 1] === 0xff) length -= 1;
-  const end = prefix.slice(0, length);
+  // A copy: slice() of a Buffer is none.
+  const end = Uint8Array.from(prefix.subarray(0, length));
   end[length - 1] = (prefix[length - 1] as number) + 1;
   return { gte: prefix, lt: end };
 }

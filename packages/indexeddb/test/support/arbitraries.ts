@@ -60,9 +60,7 @@ export function cloneable(): fc.Arbitrary<unknown> {
       fc.uint8Array({ minLength: 4, maxLength: 8 }).map((bytes) => Uint8Array.from(bytes).subarray(1, 3)),
       fc.constantFrom(Object(1), Object("text"), Object(false), Object(3n)),
       fc.string().map((message) => new RangeError(message)),
-      fc
-        .array(fc.tuple(tie("value"), tie("value")), { maxLength: 3 })
-        .map((pairs) => new Map(pairs)),
+      fc.array(fc.tuple(tie("value"), tie("value")), { maxLength: 3 }).map((pairs) => new Map(pairs)),
       fc.array(tie("value"), { maxLength: 3 }).map((values) => new Set(values)),
       fc.sparseArray(tie("value"), { maxLength: 6, maxNumElements: 3 }),
       fc.dictionary(anyString(), tie("value"), { maxKeys: 3, noNullPrototype: true }),
