@@ -7,7 +7,7 @@ import { type Api, run } from "./support/run-program.ts";
 import { openDevice } from "./support/stores.ts";
 
 /** Programs per run: more with the environment variable, for a longer search. */
-const RUNS = Number(process.env["HOLDFAST_PROGRAMS"] ?? 300);
+const RUNS = Number(process.env.HOLDFAST_PROGRAMS ?? 300);
 
 describe("random programs", () => {
   it("have the same results and the same events as on another implementation", async () => {

@@ -106,16 +106,16 @@ describe("the globals", () => {
   it("are put in place, and what was there before comes back", () => {
     const target: Record<string, unknown> = { indexedDB: "mine", IDBKeyRange: "mine too" };
     install(target);
-    expect(target["indexedDB"]).toBe(indexedDB);
-    expect(target["IDBKeyRange"]).toBe(IDBKeyRange);
-    expect(target["IDBRequest"]).toBe(IDBRequest);
+    expect(target.indexedDB).toBe(indexedDB);
+    expect(target.IDBKeyRange).toBe(IDBKeyRange);
+    expect(target.IDBRequest).toBe(IDBRequest);
     expect(Object.keys(target)).toEqual(["indexedDB"]);
     uninstall(target);
     expect(Object.getOwnPropertyDescriptors(target)).toEqual(
       Object.getOwnPropertyDescriptors({ indexedDB: "mine", IDBKeyRange: "mine too" }),
     );
     uninstall(target);
-    expect(target["indexedDB"]).toBe("mine");
+    expect(target.indexedDB).toBe("mine");
   });
 
   it("are not touched by importing this library", () => {

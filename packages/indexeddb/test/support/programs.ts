@@ -14,7 +14,7 @@ export type Direction = "next" | "nextunique" | "prev" | "prevunique";
 
 /** What a cursor does at each record it comes to. */
 export interface CursorStep {
-  readonly then: "continue" | "advance" | "update" | "delete" | "stop";
+  readonly act: "continue" | "advance" | "update" | "delete" | "stop";
   readonly count: number;
 }
 
@@ -82,7 +82,7 @@ const place: fc.Arbitrary<Place> = fc.record({
 });
 
 const cursorStep: fc.Arbitrary<CursorStep> = fc.record({
-  then: fc.constantFrom("continue", "continue", "advance", "update", "delete", "stop"),
+  act: fc.constantFrom("continue", "continue", "advance", "update", "delete", "stop"),
   count: fc.integer({ min: 1, max: 3 }),
 });
 

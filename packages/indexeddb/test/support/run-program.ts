@@ -133,11 +133,11 @@ function listen(placed: IDBRequest, nth: number, request: Request, log: unknown[
       return;
     }
     log.push([nth, "at", cursor.key, cursor.primaryKey, cursor.value]);
-    const step = steps.shift() ?? { then: "stop", count: 1 };
+    const step = steps.shift() ?? { act: "stop", count: 1 };
     try {
-      if (!act(cursor, step.then, step.count, (entry) => log.push([nth, ...entry]))) done();
+      if (!act(cursor, step.act, step.count, (entry) => log.push([nth, ...entry]))) done();
     } catch (error) {
-      log.push([nth, step.then, "throws", (error as Error).name]);
+      log.push([nth, step.act, "throws", (error as Error).name]);
       done();
     }
   };

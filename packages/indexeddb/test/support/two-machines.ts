@@ -62,19 +62,19 @@ export class Homeserver {
 
   #answer(user: string, device: string, request: Outgoing, body: Json): Json {
     if (request instanceof KeysUploadRequest) {
-      if (body["device_keys"] !== undefined) at(this.#deviceKeys, user, device, () => body["device_keys"]);
+      if (body.device_keys !== undefined) at(this.#deviceKeys, user, device, () => body.device_keys);
       const keys = at(this.#oneTimeKeys, user, device, () => []);
-      keys.push(...Object.entries((body["one_time_keys"] ?? {}) as Json));
+      keys.push(...Object.entries((body.one_time_keys ?? {}) as Json));
       return { one_time_key_counts: { signed_curve25519: keys.length } };
     }
     if (request instanceof KeysQueryRequest) {
-      const users = Object.keys(body["device_keys"] as Json);
+      const users = Object.keys(body.device_keys as Json);
       return { device_keys: Object.fromEntries(users.map((each) => [each, this.#deviceKeys[each] ?? {}])) };
     }
     if (request instanceof KeysClaimRequest)
-      return { one_time_keys: this.#claim(body["one_time_keys"] as ByUser<string>) };
+      return { one_time_keys: this.#claim(body.one_time_keys as ByUser<string>) };
     if (request instanceof ToDeviceRequest) {
-      for (const [to, devices] of Object.entries(body["messages"] as ByUser<Json>)) {
+      for (const [to, devices] of Object.entries(body.messages as ByUser<Json>)) {
         for (const [toDevice, content] of Object.entries(devices)) {
           at(this.#inboxes, to, toDevice, () => []).push({ sender: user, type: request.event_type, content });
         }
