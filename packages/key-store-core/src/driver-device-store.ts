@@ -11,7 +11,7 @@ import type { Change, KeyRange, Page, RecordReader, StoredRecord } from "./recor
 import { type HighWaterMark, nameOf, refusalOf } from "./refusal.ts";
 import { retrying } from "./retry.ts";
 import { Backoff, Deadline, Mutex, within } from "./timing.ts";
-import { checkChange, checkCollection, checkKey, checkPage, checkRange, invalid } from "./validate.ts";
+import { checkChange, checkCollection, checkEntry, checkKey, checkPage, checkRange, invalid } from "./validate.ts";
 
 /** How long a device store that is closed tries to give its lease back, in milliseconds. */
 const RELEASE_MS = 3_000;
@@ -96,17 +96,14 @@ export class DriverDeviceStore implements DeviceStore {
     return this.#track((reader) => reader.count(collection, range));
   }
 
-  async commit(changes: readonly Change[]): Promise<void> {
-    changes.forEach(checkChange);
+  async commit(changes: Iterable<Change>): Promise<void> {
+    const given = changes instanceof Overlay;
+    const overlay = given ? changes : this.#overlayOf(changes);
+    if (given) overlay.forEach(checkEntry);
     this.#usable();
-    if (changes.length === 0) return;
-    if (this.#batch?.isOpen) {
-      for (const change of changes) this.#batch.overlay.apply(change);
-      return;
-    }
-    const overlay = new Overlay(this.#reader);
-    for (const change of changes) overlay.apply(change);
-    await this.#inFlight.track(this.#commits.run(() => this.#write(overlay)));
+    if (overlay.isEmpty) return;
+    if (this.#batch?.isOpen) this.#batch.overlay.absorb(overlay);
+    else await this.#inFlight.track(this.#commits.run(() => this.#write(overlay)));
   }
 
   async batch<T>(work: () => Promise<T>): Promise<T> {
@@ -125,6 +122,15 @@ export class DriverDeviceStore implements DeviceStore {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #overlayOf(changes: Iterable<Change>): Overlay {
+    const overlay = new Overlay(this.#reader);
+    for (const change of changes) {
+      checkChange(change);
+      overlay.apply(change);
+    }
+    return overlay;
   }
 
   async #runBatch<T>(work: () => Promise<T>): Promise<T> {

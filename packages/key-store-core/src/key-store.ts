@@ -182,12 +182,13 @@ export interface DeviceStore extends RecordReader, AsyncDisposable {
    * resolves. When it rejects none of them is, except after
    * `ERR_KEY_STORE_UNAVAILABLE`: then the outcome is unknown until the device is
    * opened again, and still all or nothing. While a batch runs, it resolves as
-   * soon as the batch has them. No changes: no commit.
+   * soon as the batch has them. No changes: no commit. An `Overlay` is
+   * handed over whole: it must not be used afterwards.
    *
    * @throws `ERR_KEY_STORE_FENCED`, `ERR_KEY_STORE_ROLLBACK`,
    * `ERR_KEY_STORE_DISK_FULL`, `ERR_KEY_STORE_UNAVAILABLE`, …
    */
-  commit(changes: readonly Change[]): Promise<void>;
+  commit(changes: Iterable<Change>): Promise<void>;
 
   /**
    * Runs `work`; every commit made meanwhile, by whomever, becomes part of one

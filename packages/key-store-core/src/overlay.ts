@@ -11,7 +11,7 @@ import {
   toTextRange,
 } from "./ranges.ts";
 import type { Change, KeyRange, Page, RecordReader, StoredRecord } from "./records.ts";
-import { sortedMap } from "./sorted-map.ts";
+import { type SortedMap, sortedMap } from "./sorted-map.ts";
 
 /** The most records of the base that a page asks for beyond its own limit. */
 const SHADOWED = 256;
@@ -24,46 +24,66 @@ interface Entry {
 
 /** What an overlay holds of one collection. */
 class CollectionOverlay {
-  /** Entries win over `removed`; a deleted key inside `removed` has no entry. */
-  readonly entries = sortedMap<Entry>();
-  readonly removed = new RangeSet();
-  dropped = false;
+  /** Entries win over what is removed; a deleted key inside that has no entry. */
+  readonly #entries = new Map<string, Entry>();
+  /** The entries in order, once somebody has asked for it: most overlays are written, read by key, and gone. */
+  #ordered: SortedMap<Entry> | undefined;
+  #removed: RangeSet | undefined;
+  #dropped = false;
+
+  get(text: string): Entry | undefined {
+    return this.#entries.get(text);
+  }
+
+  /** Whether the base's record of this key is not to be seen, apart from entries. */
+  removes(text: string): boolean {
+    return this.#removed?.has(text) ?? false;
+  }
+
+  /** The parts of a range where the base is still to be seen, in order or from the end. */
+  gaps(range: TextRange, reverse = false): Iterable<TextRange> {
+    return this.#removed?.gaps(range, reverse) ?? [range];
+  }
 
   put(key: Uint8Array, value: Uint8Array): void {
-    this.entries.set(toText(key), { key, value });
+    this.#set(toText(key), { key, value });
   }
 
   delete(key: Uint8Array): void {
     const text = toText(key);
-    if (this.removed.has(text)) this.entries.delete(text);
-    else this.entries.set(text, { key, value: undefined });
+    if (this.removes(text)) this.#forget(text);
+    else this.#set(text, { key, value: undefined });
   }
 
   deleteRange(range: ByteRange): void {
     const text = toTextRange(range);
     if (isEmptyRange(text)) return;
-    const inside = this.#keysIn(text);
-    for (const key of inside) this.entries.delete(key);
-    this.removed.add(text);
+    for (const [key] of [...this.within(text, false)]) this.#forget(key);
+    this.#removed ??= new RangeSet();
+    this.#removed.add(text);
   }
 
   drop(): void {
-    this.entries.clear();
-    this.removed.add(toTextRange(EVERYTHING));
-    this.dropped = true;
+    this.#entries.clear();
+    this.#ordered = undefined;
+    this.#removed = new RangeSet();
+    this.#removed.add(toTextRange(EVERYTHING));
+    this.#dropped = true;
   }
 
   /** Entries of a range, in order or from the end. */
   *within(range: TextRange, reverse: boolean): IterableIterator<[string, Entry]> {
+    if (this.#entries.size === 0) return;
+    this.#ordered ??= inOrder(this.#entries);
     if (!reverse) {
-      for (const pair of this.entries.entries(range.start)) {
+      for (const pair of this.#ordered.entries(range.start)) {
         if (range.end !== undefined && pair[0] >= range.end) return;
         yield pair;
       }
       return;
     }
     // entriesReversed() starts at its bound, which a half-open range leaves out.
-    for (const pair of this.entries.entriesReversed(range.end, undefined, range.end !== undefined)) {
+    for (const pair of this.#ordered.entriesReversed(range.end, undefined, range.end !== undefined)) {
       if (pair[0] < range.start) return;
       yield pair;
     }
@@ -81,28 +101,59 @@ class CollectionOverlay {
     return entries;
   }
 
+  /** Takes in what a later overlay of the same collection holds. */
+  absorb(later: CollectionOverlay): void {
+    if (later.#dropped) this.drop();
+    for (const range of later.#removed ?? []) this.deleteRange(fromTextRange(range));
+    for (const [text, entry] of later.#entries) {
+      if (entry.value === undefined && this.removes(text)) this.#forget(text);
+      else this.#set(text, entry);
+    }
+  }
+
+  /** Calls back with every key that is put or deleted, and the value that is put. */
+  forEach(visit: (key: Uint8Array, value: Uint8Array | undefined) => void): void {
+    for (const { key, value } of this.#entries.values()) visit(key, value);
+  }
+
   changes(collection: string): CollectionChanges {
     const puts: StoredRecord[] = [];
     const deletes: Uint8Array[] = [];
     const kept = new RangeSet();
-    for (const [text, { key, value }] of this.entries.entries()) {
+    for (const [text, { key, value }] of this.#sorted()) {
       if (value === undefined) deletes.push(key);
       else {
         puts.push({ key, value });
-        if (this.removed.has(text)) kept.add({ start: text, end: toText(successor(key)) });
+        if (this.removes(text)) kept.add({ start: text, end: toText(successor(key)) });
       }
     }
-    if (this.dropped && puts.length === 0) return { collection, drop: true, removed: [], deletes: [], puts: [] };
+    if (this.#dropped && puts.length === 0) return { collection, drop: true, removed: [], deletes: [], puts: [] };
     const removed: ByteRange[] = [];
-    for (const range of this.removed) for (const rest of kept.gaps(range)) removed.push(fromTextRange(rest));
+    for (const range of this.#removed ?? []) for (const rest of kept.gaps(range)) removed.push(fromTextRange(rest));
     return { collection, drop: false, removed, deletes, puts };
   }
 
-  #keysIn(range: TextRange): string[] {
-    const keys: string[] = [];
-    for (const [key] of this.within(range, false)) keys.push(key);
-    return keys;
+  #sorted(): Iterable<[string, Entry]> {
+    if (this.#ordered !== undefined) return this.#ordered.entries();
+    if (this.#entries.size < 2) return this.#entries;
+    return [...this.#entries].sort(([a], [b]) => (a < b ? -1 : 1));
   }
+
+  #set(text: string, entry: Entry): void {
+    this.#entries.set(text, entry);
+    this.#ordered?.set(text, entry);
+  }
+
+  #forget(text: string): void {
+    this.#entries.delete(text);
+    this.#ordered?.delete(text);
+  }
+}
+
+function inOrder(entries: ReadonlyMap<string, Entry>): SortedMap<Entry> {
+  const ordered = sortedMap<Entry>();
+  for (const [text, entry] of entries) ordered.set(text, entry);
+  return ordered;
 }
 
 /**
@@ -110,10 +161,10 @@ class CollectionOverlay {
  * records as they will be. A batch is one, and so is a transaction.
  *
  * Changes are taken in order and kept reduced, each key once, so that memory
- * is bounded by what is written and {@link Overlay.changes} needs no second
- * pass over the order.
+ * is bounded by what is written. It is itself the changes that a device store
+ * commits: `store.commit(overlay)`.
  */
-export class Overlay implements RecordReader {
+export class Overlay implements RecordReader, Iterable<Change> {
   readonly #base: RecordReader;
   readonly #collections = new Map<string, CollectionOverlay>();
 
@@ -139,21 +190,41 @@ export class Overlay implements RecordReader {
     else overlay.drop();
   }
 
+  /**
+   * Takes in all that a later overlay holds, which must not be used afterwards:
+   * a transaction becomes part of a batch as it is, without its changes being
+   * made again one by one.
+   */
+  absorb(later: Overlay): void {
+    for (const [collection, overlay] of later.#collections) {
+      const mine = this.#collections.get(collection);
+      if (mine === undefined) this.#collections.set(collection, overlay);
+      else mine.absorb(overlay);
+    }
+  }
+
+  /** Calls back with every key that is put or deleted, and the value that is put. */
+  forEach(visit: (collection: string, key: Uint8Array, value: Uint8Array | undefined) => void): void {
+    for (const [collection, overlay] of this.#collections) {
+      overlay.forEach((key, value) => {
+        visit(collection, key, value);
+      });
+    }
+  }
+
   /** All changes, each collection once and each key once: what a driver commits. */
   reduced(): CollectionChanges[] {
     return Array.from(this.#collections, ([collection, overlay]) => overlay.changes(collection));
   }
 
-  /** All changes, in an order that has the same effect as the one they came in: what a device store commits. */
-  changes(): Change[] {
-    const changes: Change[] = [];
+  /** All changes, in an order that has the same effect as the one they came in. */
+  *[Symbol.iterator](): IterableIterator<Change> {
     for (const { collection, drop, removed, deletes, puts } of this.reduced()) {
-      if (drop) changes.push({ type: "dropCollection", collection });
-      for (const range of removed) changes.push({ type: "deleteRange", collection, range: toKeyRange(range) });
-      for (const key of deletes) changes.push({ type: "delete", collection, key });
-      for (const { key, value } of puts) changes.push({ type: "put", collection, key, value });
+      if (drop) yield { type: "dropCollection", collection };
+      for (const range of removed) yield { type: "deleteRange", collection, range: toKeyRange(range) };
+      for (const key of deletes) yield { type: "delete", collection, key };
+      for (const { key, value } of puts) yield { type: "put", collection, key, value };
     }
-    return changes;
   }
 
   /**
@@ -164,30 +235,14 @@ export class Overlay implements RecordReader {
     const overlay = this.#collections.get(collection);
     if (overlay === undefined) return "unknown";
     const text = toText(key);
-    const entry = overlay.entries.get(text);
+    const entry = overlay.get(text);
     if (entry !== undefined) return entry.value;
-    return overlay.removed.has(text) ? undefined : "unknown";
+    return overlay.removes(text) ? undefined : "unknown";
   }
 
-  async getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+  getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     if (!this.#collections.has(collection)) return this.#base.getMany(collection, keys);
-    const values: (Uint8Array | undefined)[] = new Array(keys.length);
-    const missing: number[] = [];
-    const ask: Uint8Array[] = [];
-    keys.forEach((key, index) => {
-      const known = this.peek(collection, key);
-      if (known === "unknown") {
-        missing.push(index);
-        ask.push(key);
-      } else values[index] = known;
-    });
-    if (ask.length > 0) {
-      const found = await this.#base.getMany(collection, ask);
-      missing.forEach((index, nth) => {
-        values[index] = found[nth];
-      });
-    }
-    return values;
+    return this.#getMany(collection, keys);
   }
 
   async list(collection: string, range: KeyRange, page: Page): Promise<StoredRecord[]> {
@@ -198,7 +253,7 @@ export class Overlay implements RecordReader {
     if (isEmptyRange(within)) return [];
     // Taken before the first wait: what is applied meanwhile is not part of this answer.
     const mine = overlay.snapshot(within, reverse, page.limit);
-    const gaps = [...overlay.removed.gaps(within, reverse)];
+    const gaps = [...overlay.gaps(within, reverse)];
     const shadowed = new Set(mine.map(([text]) => text));
     const merged: StoredRecord[] = [];
     let next = 0;
@@ -245,12 +300,12 @@ export class Overlay implements RecordReader {
     if (overlay === undefined) return this.#base.count(collection, range);
     const within = toTextRange(toByteRange(range));
     // Taken before the first wait: what is applied meanwhile is not part of this answer.
-    const gaps = [...overlay.removed.gaps(within)];
+    const gaps = [...overlay.gaps(within)];
     const shadowing: Uint8Array[] = [];
     let count = 0;
     for (const [text, { key, value }] of overlay.within(within, false)) {
       if (value !== undefined) count += 1;
-      if (!overlay.removed.has(text)) shadowing.push(key);
+      if (!overlay.removes(text)) shadowing.push(key);
     }
     for (const gap of gaps) count += await this.#base.count(collection, toKeyRange(fromTextRange(gap)));
     // An entry over a record of the base was counted there, whatever the entry says now.
@@ -258,5 +313,25 @@ export class Overlay implements RecordReader {
       if (value !== undefined) count -= 1;
     }
     return count;
+  }
+
+  async #getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    const values: (Uint8Array | undefined)[] = new Array(keys.length);
+    const missing: number[] = [];
+    const ask: Uint8Array[] = [];
+    keys.forEach((key, index) => {
+      const known = this.peek(collection, key);
+      if (known === "unknown") {
+        missing.push(index);
+        ask.push(key);
+      } else values[index] = known;
+    });
+    if (ask.length > 0) {
+      const found = await this.#base.getMany(collection, ask);
+      missing.forEach((index, nth) => {
+        values[index] = found[nth];
+      });
+    }
+    return values;
   }
 }

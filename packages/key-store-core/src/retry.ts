@@ -16,7 +16,7 @@ export async function retrying<T>(
   beforeRetry: (failure: KeyStoreError) => void,
 ): Promise<T> {
   const deadline = new Deadline(limitMs);
-  const backoff = new Backoff();
+  let backoff: Backoff | undefined;
   for (;;) {
     try {
       return await within(deadline.remainingMs, what, attempt());
@@ -27,6 +27,7 @@ export async function retrying<T>(
       if (!mayRetry || deadline.isOver) throw failure;
       beforeRetry(failure);
     }
+    backoff ??= new Backoff();
     await backoff.pause(deadline.remainingMs);
   }
 }

@@ -20,25 +20,59 @@ export class Deadline {
   }
 }
 
+/** A piece of work that must be done by a time. */
+interface Watch {
+  readonly dueAt: number;
+  readonly late: () => void;
+}
+
+/** How often the time of what is watched is looked at, in milliseconds: one timer for all, as nearly none is late. */
+const LOOK_EVERY_MS = 25;
+
+const watches = new Set<Watch>();
+let looking = false;
+
+function look(): void {
+  const now = performance.now();
+  for (const watch of watches) {
+    if (watch.dueAt > now) continue;
+    watches.delete(watch);
+    watch.late();
+  }
+  looking = watches.size > 0;
+  if (looking) setTimeout(look, LOOK_EVERY_MS);
+}
+
 /**
  * Settles as `work` does, or rejects with `ERR_KEY_STORE_UNAVAILABLE` once
- * `limitMs` milliseconds are over. The work itself goes on: what it comes to
- * later is nobody's.
+ * `limitMs` milliseconds are over, or up to 25 more. The work itself goes on:
+ * what it comes to later is nobody's.
  */
-export async function within<T>(limitMs: number, what: string, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const message = `${what} had no answer within ${Math.round(limitMs)} ms`;
-      reject(new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", message));
-    }, limitMs);
+export function within<T>(limitMs: number, what: string, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const watch: Watch = {
+      dueAt: performance.now() + limitMs,
+      late() {
+        const message = `${what} had no answer within ${Math.round(limitMs)} ms`;
+        reject(new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", message));
+      },
+    };
+    watches.add(watch);
+    if (!looking) {
+      looking = true;
+      setTimeout(look, LOOK_EVERY_MS);
+    }
+    work.then(
+      (value) => {
+        watches.delete(watch);
+        resolve(value);
+      },
+      (error) => {
+        watches.delete(watch);
+        reject(error);
+      },
+    );
   });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-    work.catch(() => {});
-  }
 }
 
 /** The pauses between attempts: doubling from 20 ms to `maxMs`, each with up to half of it taken off at random. */

@@ -33,8 +33,13 @@ export function checkDevice(device: DeviceRef): DeviceRef {
   return Object.freeze({ userId, deviceId });
 }
 
+/** The name that was found to be valid last: most calls name the collection of the call before. */
+let lastCollection: string | undefined;
+
 export function checkCollection(collection: string): void {
+  if (collection === lastCollection) return;
   checkText("a collection's name", collection, MAX_COLLECTION_NAME_BYTES);
+  lastCollection = collection;
 }
 
 export function checkKey(key: Uint8Array): void {
@@ -47,6 +52,13 @@ function checkValue(value: Uint8Array): void {
   if (value.byteLength > MAX_VALUE_BYTES) {
     invalid(`a value has at most ${MAX_VALUE_BYTES} bytes, not ${value.byteLength}`);
   }
+}
+
+/** What an overlay holds of one key. */
+export function checkEntry(collection: string, key: Uint8Array, value: Uint8Array | undefined): void {
+  checkCollection(collection);
+  checkKey(key);
+  if (value !== undefined) checkValue(value);
 }
 
 export function checkRange(range: KeyRange): void {

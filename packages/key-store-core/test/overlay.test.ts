@@ -43,7 +43,7 @@ describe("an overlay", () => {
     await fc.assert(
       fc.asyncProperty(aProgram, aProgram, async (before, after) => {
         const { base, overlay, expected } = scene(before, after);
-        for (const change of overlay.changes()) base.apply(change);
+        for (const change of overlay) base.apply(change);
         for (const collection of ["a", "b"]) {
           expect(await base.list(collection, {}, { limit: 100 })).toEqual(
             await expected.list(collection, {}, { limit: 100 }),

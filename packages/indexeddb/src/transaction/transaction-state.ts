@@ -218,7 +218,7 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
       queueTask(this);
       return;
     }
-    this.connection.database.backend.store.commit(this.#overlay.changes()).then(
+    this.connection.database.backend.store.commit(this.#overlay).then(
       () => queueTask(this),
       (error: unknown) => queueTask({ runTask: () => this.abort(asException(error)) }),
     );

@@ -1,4 +1,4 @@
-import { type DeviceStore, isKeyStoreError, KeyStoreError } from "@holdfast/key-store-core";
+import { type Change, type DeviceStore, isKeyStoreError, KeyStoreError } from "@holdfast/key-store-core";
 import type { BrokenStore } from "./broken.ts";
 
 const POISONS = "a list that fails for good throws and poisons, and never answers as if nothing were stored";
@@ -7,9 +7,9 @@ const CLOSED = "a device store that is closed throws ERR_KEY_STORE_CLOSED from e
 /** A batch whose commits are kept in a list until `finish` says what becomes of them. */
 function batching(
   inner: DeviceStore,
-  finish: (work: PromiseSettledResult<unknown>, written: Parameters<DeviceStore["commit"]>[0]) => Promise<void>,
+  finish: (work: PromiseSettledResult<unknown>, written: Change[]) => Promise<void>,
 ): Partial<DeviceStore> {
-  let written: Parameters<DeviceStore["commit"]>[0] | undefined;
+  let written: Change[] | undefined;
   return {
     async commit(changes) {
       if (written === undefined) await inner.commit(changes);

@@ -199,7 +199,7 @@ export const brokenCommits: readonly BrokenStore[] = [
         try {
           await inner.commit(changes);
         } catch (error) {
-          if (isKeyStoreError(error, "ERR_KEY_STORE_INVALID_ARGUMENT")) await inner.commit(changes.slice(0, -1));
+          if (isKeyStoreError(error, "ERR_KEY_STORE_INVALID_ARGUMENT")) await inner.commit([...changes].slice(0, -1));
           throw error;
         }
       },
@@ -210,7 +210,7 @@ export const brokenCommits: readonly BrokenStore[] = [
     caughtBy: "a commit of no changes is no commit",
     deviceStore: (inner) => ({
       commit: (changes) =>
-        inner.commit(changes.length > 0 ? changes : [{ type: "dropCollection", collection: "nothing" }]),
+        inner.commit([...changes].length > 0 ? changes : [{ type: "dropCollection", collection: "nothing" }]),
     }),
   },
   {
