@@ -1,6 +1,7 @@
 import type { Middleware } from "./http/call.ts";
 import { HttpServer } from "./http/server.ts";
 import { accountRoutes } from "./routes/account-routes.ts";
+import { emptyRoutes } from "./routes/empty-routes.ts";
 import { keyRoutes } from "./routes/key-routes.ts";
 import { roomRoutes } from "./routes/room-routes.ts";
 import type { Services } from "./routes/services.ts";
@@ -51,7 +52,13 @@ export async function startDevHomeserver(options: DevHomeserverOptions = {}): Pr
   const services = servicesOf(serverName, options.toDeviceLimit ?? 100);
   const middleware = new Set<Middleware>();
   const server = new HttpServer({
-    routes: [...accountRoutes(services), ...keyRoutes(services), ...roomRoutes(services), ...syncRoutes(services)],
+    routes: [
+      ...accountRoutes(services),
+      ...keyRoutes(services),
+      ...roomRoutes(services),
+      ...syncRoutes(services),
+      ...emptyRoutes(),
+    ],
     authenticate: (token) => services.accounts.authenticate(token),
     middleware,
   });

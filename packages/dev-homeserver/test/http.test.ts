@@ -66,6 +66,16 @@ test("a filter is given back to the user who left it, and obeyed by its id", asy
   expect(rooms.join[String(room)]?.timeline.events).toHaveLength(2);
 });
 
+test("what the server has nothing of is told as a server does that knows of it", async () => {
+  const client = await HomeserverClient.register(server.url, "bare");
+  const none = { override: [], content: [], room: [], sender: [], underride: [] };
+  expect(await client.call("GET", "/pushrules/")).toEqual({ global: none });
+  const absent = { status: 404, errcode: "M_NOT_FOUND" };
+  await expect(client.call("GET", "/room_keys/version")).rejects.toMatchObject(absent);
+  const secret = path("user", client.credentials.userId, "account_data", "m.secret_storage.default_key");
+  await expect(client.call("GET", secret)).rejects.toMatchObject(absent);
+});
+
 test("a middleware sees the call, and may answer in the handler's stead", async () => {
   const client = await HomeserverClient.register(server.url, "limited");
   const seen: string[] = [];
