@@ -2,16 +2,27 @@ import { LRUCache } from "lru-cache";
 import { compareBytes, EMPTY, sizeOf, toText } from "./bytes.ts";
 import type { Counters } from "./counters.ts";
 import type { CollectionChanges } from "./driver.ts";
+import { KeyBudget, KeySets } from "./key-sets.ts";
+import { toByteRange } from "./ranges.ts";
 import type { KeyRange, Page, RecordReader, StoredRecord } from "./records.ts";
 
 /** What the cache knows of a key: its value, or that there is none. */
 type Known = { readonly value: Uint8Array | undefined };
 
+/** A listing that is kept whole. */
+type Listing = { readonly records: readonly StoredRecord[] };
+
 /** What an entry costs beside its key and value. */
 const ENTRY_BYTES = 128;
 
+/** The most bytes of a listing that is kept: of the small ones that are made again and again, such as a user's devices. */
+const LISTING_BYTES = 64 * 1024;
+
+/** The part of the memory that is for knowing which keys there are. */
+const KEYS_SHARE = 1 / 4;
+
 /** How many records a miss brings along where keys were listed before: at first, and at most. */
-const READ_AHEAD = { first: 16, most: 256, bytes: 1024 * 1024 } as const;
+const READ_AHEAD = { first: 16, most: 1_024, bytes: 1024 * 1024 } as const;
 
 /** Where read-ahead stands in a collection whose keys were listed. */
 interface ReadAhead {
@@ -20,18 +31,31 @@ interface ReadAhead {
   readonly limit: number;
 }
 
-/** The memory that all devices of a key store share for caching; a bound in bytes, not a reservation. */
-export type CacheMemory = LRUCache<string, Known>;
+/** The memory that all devices of a key store share for caching; bounds in bytes, not reservations. */
+export interface CacheMemory {
+  readonly entries: LRUCache<string, Known | Listing>;
+  readonly keys: KeyBudget;
+}
 
+/** The memory for a cache; `undefined` where there is to be none. */
 export function cacheMemory(maxBytes: number): CacheMemory | undefined {
   if (maxBytes === 0) return undefined;
-  return new LRUCache<string, Known>({
-    maxSize: maxBytes,
+  const keyBytes = Math.floor(maxBytes * KEYS_SHARE);
+  const entries = new LRUCache<string, Known | Listing>({
+    maxSize: Math.max(1, maxBytes - keyBytes),
     // A value that would push out most of the others is not worth keeping.
     maxEntrySize: Math.max(1, Math.floor(maxBytes / 4)),
-    sizeCalculation: (known, key) => key.length + (known.value?.byteLength ?? 0) + ENTRY_BYTES,
+    sizeCalculation: (entry, name) => name.length + ENTRY_BYTES + bytesOf(entry),
   });
+  return { entries, keys: new KeyBudget(keyBytes) };
 }
+
+function bytesOf(entry: Known | Listing): number {
+  if ("records" in entry) return sizeOf(entry.records) + entry.records.length * ENTRY_BYTES;
+  return entry.value?.byteLength ?? 0;
+}
+
+const ABSENT: Known = Object.freeze({ value: undefined });
 
 let openings = 0;
 
@@ -43,7 +67,8 @@ let openings = 0;
  */
 export class ReadCache implements RecordReader {
   readonly #base: RecordReader;
-  readonly #memory: CacheMemory;
+  readonly #memory: CacheMemory["entries"];
+  readonly #keys: KeySets;
   readonly #counters: Counters;
   readonly #opening = `${++openings}`;
   /** Moves with every write, so that a read that began before it keeps nothing. */
@@ -53,23 +78,21 @@ export class ReadCache implements RecordReader {
   readonly #listed = new Map<string, ReadAhead>();
   /** Moves when a collection loses keys that are not named, so that what is kept of it is not found again. */
   readonly #generations = new Map<string, number>();
+  /** Moves with every write to a collection, so that its listings are not found again. */
+  readonly #versions = new Map<string, number>();
 
   constructor(base: RecordReader, memory: CacheMemory, counters: Counters) {
     this.#base = base;
-    this.#memory = memory;
+    this.#memory = memory.entries;
+    this.#keys = new KeySets(base, memory.keys);
     this.#counters = counters;
-  }
-
-  /** The value of a key if the cache knows it: so that a read of known keys needs no turn of the event loop. */
-  peek(collection: string, key: Uint8Array): Known | undefined {
-    return this.#memory.get(this.#name(collection, toText(key)));
   }
 
   async getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     const values: (Uint8Array | undefined)[] = new Array(keys.length);
     const missing: number[] = [];
     keys.forEach((key, index) => {
-      const known = this.peek(collection, key);
+      const known = this.#known(collection, key);
       if (known === undefined) missing.push(index);
       else values[index] = known.value;
     });
@@ -84,21 +107,35 @@ export class ReadCache implements RecordReader {
       return values;
     }
     const ask = missing.map((index) => keys[index] as Uint8Array);
-    const keep = this.#keeper(collection);
+    const unchanged = this.#watch();
     const found = await this.#base.getMany(collection, ask);
+    let absent = 0;
     missing.forEach((index, nth) => {
-      values[index] = found[nth];
-      keep(ask[nth] as Uint8Array, found[nth]);
+      const value = found[nth];
+      values[index] = value;
+      if (value === undefined) absent += 1;
+      if (unchanged()) this.#keep(collection, ask[nth] as Uint8Array, value);
     });
+    if (absent > 0) await this.#keys.missed(collection, absent, unchanged);
     return values;
   }
 
   async list(collection: string, range: KeyRange, page: Page): Promise<StoredRecord[]> {
-    const keep = this.#keeper(collection);
+    const name = this.#listingName(collection, range, page);
+    const kept = this.#memory.get(name);
+    if (kept !== undefined && "records" in kept) return kept.records.slice();
+    const unchanged = this.#watch();
     const records = await this.#base.list(collection, range, page);
     if (page.keysOnly) this.#listed.set(collection, { from: EMPTY, limit: READ_AHEAD.first });
-    else for (const { key, value } of records) keep(key, value);
+    if (!unchanged()) return records;
+    if (!page.keysOnly) for (const { key, value } of records) this.#keep(collection, key, value);
+    if (sizeOf(records) <= LISTING_BYTES) this.#memory.set(name, { records: records.slice() });
     return records;
+  }
+
+  /** Gives back the memory that was not only lent. What else is kept ages out: no opening finds it again. */
+  close(): void {
+    this.#keys.clear();
   }
 
   count(collection: string, range?: KeyRange): Promise<number> {
@@ -114,6 +151,8 @@ export class ReadCache implements RecordReader {
     this.#writing = true;
     try {
       for (const change of changes) {
+        this.#versions.set(change.collection, this.#writes);
+        this.#keys.written(change);
         for (const key of change.deletes) this.#memory.delete(this.#name(change.collection, toText(key)));
         for (const { key } of change.puts) this.#memory.delete(this.#name(change.collection, toText(key)));
         if (change.drop || change.removed.length > 0) {
@@ -138,30 +177,48 @@ export class ReadCache implements RecordReader {
       const [value] = await this.getMany(collection, [key]);
       return value;
     }
-    const keep = this.#keeper(collection);
+    const unchanged = this.#watch();
     const records = await this.#base.list(collection, { gte: key }, { limit: ahead.limit });
-    for (const record of records) keep(record.key, record.value);
+    if (unchanged()) for (const record of records) this.#keep(collection, record.key, record.value);
     const room = sizeOf(records) * 2 <= READ_AHEAD.bytes;
     const limit = Math.max(1, room ? Math.min(ahead.limit * 2, READ_AHEAD.most) : Math.floor(ahead.limit / 2));
     this.#listed.set(collection, { from: records.at(-1)?.key ?? key, limit });
     const [first] = records;
     if (first !== undefined && compareBytes(first.key, key) === 0) return first.value;
-    keep(key, undefined);
+    if (unchanged()) this.#keep(collection, key, undefined);
     return undefined;
   }
 
-  /** What keeps the answer of a read that begins now, unless a write comes between. */
-  #keeper(collection: string): (key: Uint8Array, value: Uint8Array | undefined) => void {
+  /** What is known of a key without asking the database. */
+  #known(collection: string, key: Uint8Array): Known | undefined {
+    const text = toText(key);
+    const entry = this.#memory.get(this.#name(collection, text));
+    if (entry !== undefined && "value" in entry) return entry;
+    return this.#keys.lacks(collection, text) ? ABSENT : undefined;
+  }
+
+  #keep(collection: string, key: Uint8Array, value: Uint8Array | undefined): void {
+    this.#memory.set(this.#name(collection, toText(key)), { value });
+  }
+
+  /** Tells later whether a read that begins now saw what is there then: whether no write has come between. */
+  #watch(): () => boolean {
     const writes = this.#writes;
     const began = this.#writing;
-    return (key, value) => {
-      if (began || writes !== this.#writes) return;
-      this.#memory.set(this.#name(collection, toText(key)), { value });
-    };
+    return () => !began && writes === this.#writes;
   }
 
   /** Unambiguous: neither an opening, a generation nor a collection's name holds a U+0000. */
   #name(collection: string, key: string): string {
     return `${this.#opening}\0${this.#generations.get(collection) ?? 0}\0${collection}\0${key}`;
+  }
+
+  /** Unambiguous, and unlike the name of any key: the length of the first bound tells where the second begins. */
+  #listingName(collection: string, range: KeyRange, page: Page): string {
+    const { start, end } = toByteRange(range);
+    const version = this.#versions.get(collection) ?? 0;
+    const shape = `${page.limit} ${page.reverse ?? false} ${page.keysOnly ?? false}`;
+    const bounds = `${start.byteLength} ${end !== undefined}\0${toText(start)}${end === undefined ? "" : toText(end)}`;
+    return `${this.#opening}\0listing ${version}\0${collection}\0${shape} ${bounds}`;
   }
 }

@@ -289,6 +289,7 @@ export class DriverDeviceStore implements DeviceStore {
 
   async #close(): Promise<void> {
     await this.#inFlight.drained();
+    this.#cache?.close();
     const { driver, holder, operationTimeoutMs, observe, onClose } = this.#context;
     const limitMs = Math.min(operationTimeoutMs, RELEASE_MS);
     try {

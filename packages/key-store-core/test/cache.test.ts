@@ -78,7 +78,9 @@ describe("the read cache", () => {
       throw new Error("gone");
     });
     await expect(failing).rejects.toThrow("gone");
-    expect(cache.peek("a", numbered(1))).toBeUndefined();
+    base.reads = 0;
+    expect(await cache.getMany("a", [numbered(1)])).toEqual([numbered(10)]);
+    expect(base.reads).toBe(1);
   });
 
   it("reads ahead after the keys of a collection were listed: 10,000 gets in order cost few reads", async () => {
@@ -98,11 +100,55 @@ describe("the read cache", () => {
     expect(base.reads).toBeLessThan(50);
   });
 
+  it("asks for all keys once, after many were not there, and then no more for what is not", async () => {
+    const { base, cache, commit } = scene();
+    await commit([put(numbered(1), numbered(10))]);
+    for (let n = 100; n < 116; n += 1) await cache.getMany("a", [numbered(n)]);
+    base.reads = 0;
+    for (let n = 200; n < 1_000; n += 1) expect(await cache.getMany("a", [numbered(n)])).toEqual([undefined]);
+    expect(base.reads).toBe(0);
+    await commit([put(numbered(500), numbered(5))]);
+    await commit([{ type: "delete", collection: "a", key: numbered(500) }]);
+    expect(await cache.getMany("a", [numbered(500), numbered(501)])).toEqual([undefined, undefined]);
+    await commit([{ type: "dropCollection", collection: "a" }, put(numbered(501), numbered(6))]);
+    expect(await cache.getMany("a", [numbered(500), numbered(501)])).toEqual([undefined, numbered(6)]);
+  });
+
+  it("does not learn keys that it has no room for, and gives room back when it is closed", async () => {
+    const { base, cache, commit, memory } = scene(40_000);
+    await commit(Array.from({ length: 1_000 }, (_, n) => put(numbered(n), numbered(n))));
+    for (let n = 2_000; n < 2_020; n += 1) await cache.getMany("a", [numbered(n)]);
+    base.reads = 0;
+    await cache.getMany("a", [numbered(3_000)]);
+    expect(base.reads).toBe(1);
+    await commit([{ type: "dropCollection", collection: "a" }]);
+    for (let n = 4_000; n < 4_020; n += 1) await cache.getMany("b", [numbered(n)]);
+    await commit([{ type: "put", collection: "b", key: numbered(1), value: numbered(1) }]);
+    expect(memory.keys.take(10_000)).toBe(false);
+    cache.close();
+    expect(memory.keys.take(10_000)).toBe(true);
+  });
+
+  it("keeps a small listing until its collection is written to", async () => {
+    const { base, cache, commit } = scene();
+    await commit([put(numbered(1), numbered(10))]);
+    const range = { gte: numbered(0), lt: numbered(9) };
+    await cache.list("a", range, { limit: 5 });
+    base.reads = 0;
+    expect(await cache.list("a", range, { limit: 5 })).toEqual([{ key: numbered(1), value: numbered(10) }]);
+    await commit([{ type: "put", collection: "b", key: numbered(2), value: numbered(2) }]);
+    await cache.list("a", range, { limit: 5 });
+    expect(base.reads).toBe(0);
+    await commit([put(numbered(2), numbered(20))]);
+    expect(await cache.list("a", range, { limit: 5 })).toHaveLength(2);
+    expect(base.reads).toBe(1);
+  });
+
   it("stays within its memory", async () => {
     const { cache, commit, memory } = scene(100_000);
     await commit(Array.from({ length: 1_000 }, (_, n) => put(numbered(n), new Uint8Array(1_000))));
     await cache.getMany("a", [numbered(1)]);
-    expect(memory.calculatedSize).toBeLessThanOrEqual(100_000);
-    expect(memory.size).toBeGreaterThan(50);
+    expect(memory.entries.calculatedSize).toBeLessThanOrEqual(75_000);
+    expect(memory.entries.size).toBeGreaterThan(50);
   });
 });
