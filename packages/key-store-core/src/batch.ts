@@ -22,6 +22,7 @@ export class Batch {
   readonly reads = new InFlight();
   readonly #ended = Promise.withResolvers<void>();
   #open = true;
+  #giveUp: () => void = () => {};
 
   constructor(base: RecordReader) {
     this.overlay = new Overlay(base);
@@ -39,42 +40,31 @@ export class Batch {
 
   /**
    * Runs the work and closes the batch. How the work came out; `undefined` as
-   * soon as `failed` aborts, for work may then never settle.
+   * soon as {@link Batch.giveUp} is called, for work may then never settle.
    */
-  async run<T>(
-    owner: object,
-    work: () => Promise<T>,
-    failed: AbortSignal,
-  ): Promise<PromiseSettledResult<T> | undefined> {
+  async run<T>(owner: object, work: () => Promise<T>): Promise<PromiseSettledResult<T> | undefined> {
     // What work leaves running keeps its scope alive, and must not keep the batch alive by it.
     const scope: BatchScope = { owner };
-    const settled = settle(scopes.run(scope, async () => work()));
-    const outcome = await unlessAborted(settled, failed);
+    const outcome = await new Promise<PromiseSettledResult<T> | undefined>((resolve) => {
+      this.#giveUp = () => resolve(undefined);
+      scopes
+        .run(scope, async () => work())
+        .then(
+          (value) => resolve({ status: "fulfilled", value }),
+          (reason) => resolve({ status: "rejected", reason }),
+        );
+    });
     scope.owner = undefined;
     this.#open = false;
     return outcome;
   }
 
+  /** The store has failed: the batch waits for its work no longer. */
+  giveUp(): void {
+    this.#giveUp();
+  }
+
   end(): void {
     this.#ended.resolve();
   }
-}
-
-function settle<T>(work: Promise<T>): Promise<PromiseSettledResult<T>> {
-  return work.then(
-    (value) => ({ status: "fulfilled", value }),
-    (reason) => ({ status: "rejected", reason }),
-  );
-}
-
-function unlessAborted<T>(result: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
-  return new Promise((resolve) => {
-    const aborted = () => resolve(undefined);
-    if (signal.aborted) aborted();
-    signal.addEventListener("abort", aborted, { once: true });
-    void result.then((value) => {
-      signal.removeEventListener("abort", aborted);
-      resolve(value);
-    });
-  });
 }

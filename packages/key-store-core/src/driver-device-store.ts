@@ -138,7 +138,7 @@ export class DriverDeviceStore implements DeviceStore {
     // Open at once, though commits from before it may still run: work may wait for one that is made from now on.
     const batch = new Batch(this.#reader);
     this.#batch = batch;
-    const outcome = await batch.run(this, work, this.failed);
+    const outcome = await batch.run(this, work);
     try {
       if (outcome !== undefined) await batch.reads.drained();
       // Whoever met the failure inside the batch may have swallowed it: the batch itself tells it.
@@ -283,6 +283,7 @@ export class DriverDeviceStore implements DeviceStore {
       this.#failure = failure;
       this.#context.observe(failure);
       this.#failed.abort(failure);
+      this.#batch?.giveUp();
     }
     return failure;
   }
