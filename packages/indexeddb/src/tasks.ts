@@ -1,3 +1,5 @@
+import { Fifo } from "./fifo.ts";
+
 /** Something that was active during a task, and is told when the task is over. */
 export interface Turn {
   /** Called once, when all microtasks of the task have run. */
@@ -23,8 +25,7 @@ const resolved = Promise.resolve();
 /** After so many tasks in a row the event loop gets a turn, so that input and output go on. */
 const TASKS_IN_A_ROW = 64;
 
-let tasks: Task[] = [];
-let nextTask = 0;
+const tasks = new Fifo<Task>();
 let turns: Turn[] = [];
 let works: Work[] = [];
 let scheduled = false;
@@ -75,7 +76,7 @@ function afterMicrotasks(): void {
 
 function step(): void {
   endTurns();
-  if (nextTask === tasks.length) {
+  if (tasks.length === 0) {
     finish();
   } else if (++inARow % TASKS_IN_A_ROW === 0) {
     yielding = true;
@@ -87,16 +88,10 @@ function step(): void {
 
 function runTask(): void {
   yielding = false;
-  const task = tasks[nextTask];
-  nextTask += 1;
-  if (nextTask === tasks.length) {
-    tasks = [];
-    nextTask = 0;
-  }
   try {
-    task?.runTask();
+    tasks.shift()?.runTask();
   } finally {
-    if (nextTask < tasks.length || turns.length > 0) void resolved.then(afterMicrotasks);
+    if (tasks.length > 0 || turns.length > 0) void resolved.then(afterMicrotasks);
     else finish();
   }
 }

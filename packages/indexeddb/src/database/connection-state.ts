@@ -21,8 +21,11 @@ export class ConnectionState extends EventNode {
   readonly name: string;
   version: number;
   closePending = false;
-  /** Transactions that have not finished. */
-  readonly transactions = new Set<TransactionState>();
+  /**
+   * How many transactions have not finished. A number and no set: what has been
+   * in a set of V8's that comes and goes outlives it by some garbage collections.
+   */
+  #unfinished = 0;
   /** The names of the object stores, once the connection no longer follows the database. */
   #frozenNames: readonly string[] | undefined;
 
@@ -52,15 +55,20 @@ export class ConnectionState extends EventNode {
     this.#closeIfDone();
   }
 
+  transactionCreated(): void {
+    this.#unfinished += 1;
+  }
+
+  /** Called once for each. */
   transactionFinished(transaction: TransactionState): void {
-    if (!this.transactions.delete(transaction)) return;
+    this.#unfinished -= 1;
     if (transaction.mode === "versionchange") this.database.upgrade = null;
     else unschedule(transaction);
     this.#closeIfDone();
   }
 
   #closeIfDone(): void {
-    if (!this.closePending || this.transactions.size > 0 || this.#frozenNames !== undefined) return;
+    if (!this.closePending || this.#unfinished > 0 || this.#frozenNames !== undefined) return;
     this.#frozenNames = [...this.database.schema.stores.keys()];
     this.database.connectionClosed(this);
     this.#owner.closed(this);

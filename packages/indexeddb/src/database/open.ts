@@ -155,7 +155,6 @@ async function upgrade(
   const oldVersion = schema.version;
   const transaction = new TransactionState(connection, "versionchange", "default", []);
   transaction.phase = "inactive";
-  connection.transactions.add(transaction);
   database.upgrade = transaction;
   const { nextId } = schema;
   transaction.undoWith(() => {

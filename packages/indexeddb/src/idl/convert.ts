@@ -46,11 +46,14 @@ export function toDictionary(value: unknown, what: string): Record<string, unkno
   return value as Record<string, unknown>;
 }
 
+const arrayIterator: unknown = Array.prototype[Symbol.iterator];
+
 /** `(DOMString or sequence<DOMString>)`. */
 export function toStringOrSequence(value: unknown): string | string[] {
   if ((typeof value === "object" && value !== null) || typeof value === "function") {
     const method: unknown = (value as { [Symbol.iterator]?: unknown })[Symbol.iterator];
     if (method !== undefined && method !== null) {
+      if (method === arrayIterator && Array.isArray(value)) return Array.from(value, toDOMString);
       if (typeof method !== "function") throw new TypeError("the value's iterator is not a function");
       const strings: string[] = [];
       const iterable = { [Symbol.iterator]: () => method.call(value) as Iterator<unknown> };

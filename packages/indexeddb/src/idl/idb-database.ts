@@ -78,7 +78,7 @@ export class IDBDatabase {
     const wantedMode = toEnum(mode, MODES, "IDBTransactionMode");
     const { durability = "default" } = toDictionary(options, "options");
     const wantedDurability = toEnum(durability, DURABILITIES, "IDBTransactionDurability");
-    if (state.database.upgrade !== null && state.transactions.has(state.database.upgrade)) {
+    if (state.database.upgrade?.connection === state) {
       throw exception("InvalidStateError", "an upgrade transaction is running");
     }
     if (state.closePending) throw exception("InvalidStateError", "the connection is closed");
@@ -88,7 +88,6 @@ export class IDBDatabase {
     if (stores.length === 0) throw exception("InvalidAccessError", "a transaction needs an object store");
     if (wantedMode === "versionchange") throw new TypeError('mode must be "readonly" or "readwrite"');
     const transaction = new TransactionState(state, wantedMode, wantedDurability, stores);
-    state.transactions.add(transaction);
     schedule(transaction);
     return transaction.target;
   }

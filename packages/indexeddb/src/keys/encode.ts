@@ -17,8 +17,8 @@ class Writer {
   }
 
   copy(): Uint8Array {
-    // Small arrays live on V8's own heap; greater ones are cheapest out of Node's pool.
-    const copy = this.length <= 64 ? new Uint8Array(this.length) : Buffer.allocUnsafe(this.length);
+    // Out of Node's pool. A small Uint8Array would be cheaper to make, but a view of it, as for a string, moves it.
+    const copy = Buffer.allocUnsafe(this.length);
     copy.set(this.bytes.subarray(0, this.length));
     return copy;
   }

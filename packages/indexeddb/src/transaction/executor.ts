@@ -1,4 +1,5 @@
 import { asException } from "../errors.ts";
+import { Fifo } from "../fifo.ts";
 import type { RequestState } from "../request/request-state.ts";
 import { queueTask, queueWork, type Task, type Work } from "../tasks.ts";
 import type { Operation } from "./operation.ts";
@@ -30,13 +31,10 @@ const NOTHING: readonly Job[] = Object.freeze([]);
  */
 export class Executor implements Task, Work {
   readonly #transaction: TransactionState;
-  /** Those that have not been started begin at `#head`. */
-  #queue: Job[] = [];
-  #head = 0;
+  readonly #queue = new Fifo<Job>();
   #running: readonly Job[] = NOTHING;
-  /** Those that have run; the ones that nobody knows of yet begin at `#told`. */
-  #done: Job[] = [];
-  #told = 0;
+  /** Those that have run, and that nobody knows of yet. */
+  readonly #done = new Fifo<Job>();
   #started = false;
   #cancelled = false;
   #workQueued = false;
@@ -48,7 +46,7 @@ export class Executor implements Task, Work {
 
   /** Whether everything that was placed has been told. */
   get isIdle(): boolean {
-    return this.#head === this.#queue.length && this.#running.length === 0 && this.#told === this.#done.length;
+    return this.#queue.length === 0 && this.#running.length === 0 && this.#done.length === 0;
   }
 
   place(operation: Operation, request: RequestState | null): void {
@@ -64,12 +62,9 @@ export class Executor implements Task, Work {
   /** Stops for good, and answers the requests that were not told a result. */
   cancel(): RequestState[] {
     this.#cancelled = true;
-    const untold = [...this.#done.slice(this.#told), ...this.#running, ...this.#queue.slice(this.#head)];
-    this.#queue = [];
-    this.#done = [];
+    if (this.isIdle) return [];
+    const untold = [...this.#done.takeAll(), ...this.#running, ...this.#queue.takeAll()];
     this.#running = NOTHING;
-    this.#head = 0;
-    this.#told = 0;
     return untold.map((job) => job.request).filter((request) => request !== null);
   }
 
@@ -87,15 +82,15 @@ export class Executor implements Task, Work {
   /** Runs what can be run without waiting, up to the first that must wait. */
   #work(): void {
     while (!this.#cancelled && this.#running.length === 0) {
-      const job = this.#queue[this.#head];
+      const job = this.#queue.at(0);
       if (job === undefined) {
         // With nothing to do the transaction may be at its end.
         if (this.isIdle) this.#transaction.settle();
         return;
       }
-      if (this.#done.length - this.#told >= AHEAD) return;
+      if (this.#done.length >= AHEAD) return;
       if (job.operation.plan === undefined && !job.operation.scans) {
-        this.#advance(1);
+        this.#queue.drop(1);
         this.#runAlone(job);
       } else {
         this.#runGroup();
@@ -120,8 +115,9 @@ export class Executor implements Task, Work {
     const group: Job[] = [];
     let writes = false;
     let scans = false;
-    for (let at = this.#head; at < this.#queue.length && group.length < GROUP; at += 1) {
-      const job = this.#queue[at] as Job; // within its length
+    while (group.length < GROUP) {
+      const job = this.#queue.at(group.length);
+      if (job === undefined) break;
       const { operation } = job;
       writes ||= operation.writes;
       scans ||= operation.scans;
@@ -132,7 +128,7 @@ export class Executor implements Task, Work {
       // One that both reads ranges and writes stands alone.
       if (writes && scans) break;
     }
-    this.#advance(group.length);
+    this.#queue.drop(group.length);
     this.#running = group;
     if (plan.isEmpty) {
       this.#runFrom(0);
@@ -192,14 +188,6 @@ export class Executor implements Task, Work {
     this.#tellSoon();
   }
 
-  #advance(count: number): void {
-    this.#head += count;
-    if (this.#head === this.#queue.length) {
-      this.#queue = [];
-      this.#head = 0;
-    }
-  }
-
   #tellSoon(): void {
     if (this.#taskQueued) return;
     this.#taskQueued = true;
@@ -210,13 +198,9 @@ export class Executor implements Task, Work {
   runTask(): void {
     this.#taskQueued = false;
     let listened = false;
-    while (!listened && this.#told < this.#done.length) {
-      const job = this.#done[this.#told] as Job; // within its length
-      this.#told += 1;
-      if (this.#told === this.#done.length) {
-        this.#done = [];
-        this.#told = 0;
-      }
+    while (!listened) {
+      const job = this.#done.shift();
+      if (job === undefined) break;
       listened = this.#transaction.deliver(job);
     }
     if (this.#cancelled) return;

@@ -76,6 +76,7 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
     this.#overlay = mode === "readonly" ? undefined : new Overlay(base);
     this.records = new Records(this.#overlay ?? base);
     this.#executor = new Executor(this);
+    connection.transactionCreated();
     atEndOfTurn(this);
   }
 
