@@ -13,6 +13,7 @@ export function emptyRoutes(): Route[] {
     throw new MatrixError(404, "M_NOT_FOUND", message);
   };
   return [
+    authenticated("GET", `${CLIENT}/capabilities`, () => ({ capabilities: {} })),
     authenticated("GET", `${CLIENT}/pushrules/`, () => ({
       global: { override: [], content: [], room: [], sender: [], underride: [] },
     })),
