@@ -15,7 +15,7 @@ type Listing = { readonly records: readonly StoredRecord[] };
 /** What an entry costs beside its key and value. */
 const ENTRY_BYTES = 128;
 
-/** The most bytes of a listing that is kept: of the small ones that are made again and again, such as a user's devices. */
+/** The most bytes of a listing that is kept: of the small ones that are whole and made again and again, such as a user's devices. */
 const LISTING_BYTES = 64 * 1024;
 
 /** The part of the memory that is for knowing which keys there are. */
@@ -127,9 +127,11 @@ export class ReadCache implements RecordReader {
     const unchanged = this.#watch();
     const records = await this.#base.list(collection, range, page);
     if (page.keysOnly) this.#listed.set(collection, { from: EMPTY, limit: READ_AHEAD.first });
-    if (!unchanged()) return records;
+    // A full page is one of many, of a walk over more than should push out everything else.
+    const isWhole = records.length < page.limit && sizeOf(records) <= LISTING_BYTES;
+    if (!isWhole || !unchanged()) return records;
     if (!page.keysOnly) for (const { key, value } of records) this.#keep(collection, key, value);
-    if (sizeOf(records) <= LISTING_BYTES) this.#memory.set(name, { records: records.slice() });
+    this.#memory.set(name, { records: records.slice() });
     return records;
   }
 

@@ -144,6 +144,15 @@ describe("the read cache", () => {
     expect(base.reads).toBe(1);
   });
 
+  it("keeps nothing of a walk over many pages", async () => {
+    const { cache, commit, memory } = scene();
+    await commit(Array.from({ length: 100 }, (_, n) => put(numbered(n), numbered(n))));
+    memory.entries.clear();
+    await cache.list("a", {}, { limit: 50 });
+    await cache.list("a", { gt: numbered(49) }, { limit: 50 });
+    expect(memory.entries.size).toBe(0);
+  });
+
   it("stays within its memory", async () => {
     const { cache, commit, memory } = scene(100_000);
     await commit(Array.from({ length: 1_000 }, (_, n) => put(numbered(n), new Uint8Array(1_000))));
