@@ -33,9 +33,15 @@ export function sizeOf(changes: readonly CollectionChanges[]): number {
   return size;
 }
 
+/** Changes as the parameters of one statement, from $5 on. */
+export interface ChangeParameters {
+  /** Which of the statements they belong to: the one for puts alone, or the one for all changes. */
+  readonly kind: "puts" | "all";
+  readonly parameters: readonly string[];
+}
+
 /**
- * Changes as the parameters of one statement, from $5 on. No collection stands
- * in them twice.
+ * Writes changes as parameters. No collection stands in them twice.
  *
  * @param after the ids with those of collections that come to be in these changes
  */
@@ -43,7 +49,7 @@ export function changeParameters(
   changes: readonly CollectionChanges[],
   before: CollectionIds,
   after: CollectionIds,
-): string[] {
+): ChangeParameters {
   const put = { ids: [] as number[], keys: [] as Uint8Array[], values: [] as Uint8Array[] };
   const deleted = { ids: [] as number[], keys: [] as Uint8Array[] };
   const range = { ids: [] as number[], starts: [] as string[], ends: [] as string[] };
@@ -59,7 +65,7 @@ export function changeParameters(
       put.ids.push(id);
       put.keys.push(key);
       put.values.push(value);
-      bytes += key.byteLength + value.byteLength;
+      bytes += key.length + value.length;
     }
     for (const key of deletes) {
       deleted.ids.push(id);
@@ -79,21 +85,26 @@ export function changeParameters(
     touched.records.push(puts.length);
     touched.bytes.push(bytes);
   }
-  return [
+
+  const parameters = [
     numberArray(put.ids),
     byteaArray(put.keys),
     byteaArray(put.values),
+    numberArray(touched.ids),
+    textArray(touched.names),
+    numberArray(touched.records),
+    numberArray(touched.bytes),
+  ];
+  if (deleted.ids.length === 0 && range.ids.length === 0) return { kind: "puts", parameters };
+  parameters.push(
     numberArray(deleted.ids),
     byteaArray(deleted.keys),
     numberArray(range.ids),
     byteaArray(range.starts),
     byteaArray(range.ends),
-    numberArray(touched.ids),
-    textArray(touched.names),
-    numberArray(touched.records),
-    numberArray(touched.bytes),
     numberArray(dropped),
-  ];
+  );
+  return { kind: "all", parameters };
 }
 
 /**

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type {
   ByteRange,
   CollectionChanges,
@@ -8,7 +9,15 @@ import type {
   Page,
   StoredRecord,
 } from "@holdfast/key-store-core";
-import { type CollectionIds, changeParameters, idsAfter, STAGE_BYTES, sizeOf, stages } from "./changes.ts";
+import {
+  type ChangeParameters,
+  type CollectionIds,
+  changeParameters,
+  idsAfter,
+  STAGE_BYTES,
+  sizeOf,
+  stages,
+} from "./changes.ts";
 import {
   byteaArray,
   byteaParameter,
@@ -103,11 +112,11 @@ export class PostgresDevice implements DeviceDriver {
     const guarded = [this.#id, guard.holderId, String(guard.epoch), String(guard.revision)];
     return sizeOf(changes) > STAGE_BYTES
       ? this.#applyInStages(guarded, changes, before, after)
-      : this.#applyAtOnce([...guarded, ...changeParameters(changes, before, after)]);
+      : this.#applyAtOnce(guarded, changeParameters(changes, before, after));
   }
 
-  async #applyAtOnce(parameters: readonly string[]): Promise<boolean> {
-    const { rows } = await this.#executor.commit("a commit", this.#sql.commit, parameters);
+  async #applyAtOnce(guarded: readonly string[], { kind, parameters }: ChangeParameters): Promise<boolean> {
+    const { rows } = await this.#executor.commit("a commit", this.#sql.commit[kind], [...guarded, ...parameters]);
     const row = rows[0] ?? corrupt("the server did not say whether the commit was applied");
     return flag(row, 0);
   }
@@ -126,9 +135,16 @@ export class PostgresDevice implements DeviceDriver {
     const applied = await this.#executor.transaction("a commit", async (run) => {
       const { affected } = await run(this.#sql.guard, [...guarded, SILENCE_MS]);
       if (affected === 0) return undefined;
+      // Each stage is encoded while the server still writes the one before.
+      let writing: Promise<unknown> = Promise.resolve();
       for (const stage of stages(changes)) {
-        await run(this.#sql.stage, [this.#id, null, null, null, ...changeParameters(stage, before, after)]);
+        const { kind, parameters } = changeParameters(stage, before, after);
+        await writing;
+        writing = run(this.#sql.stage[kind], [this.#id, null, null, null, ...parameters]);
+        // The client hands it to the socket before the next turn of the event loop, which the encoding would hold up.
+        await Promise.race([writing, nextTurn()]);
       }
+      await writing;
       return true;
     });
     return applied === true;

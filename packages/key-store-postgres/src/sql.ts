@@ -20,6 +20,15 @@ const DURABLY = `
     case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, true)`;
 
 /**
+ * An array whose length the planner cannot see. It then plans for any length,
+ * keeps that plan after some executions of a prepared statement, and plans no
+ * more: planning a small commit takes three times as long as making it.
+ */
+function array(parameter: string): string {
+  return `(select ${parameter})`;
+}
+
+/**
  * @param schema where the tables are
  * @param durable whether commits set `synchronous_commit` for themselves
  */
@@ -58,29 +67,55 @@ export function statements(schema: string, durable: boolean) {
    * (ctid) that were found so; nobody else moves them, because the guard has
    * locked the device. All parts see the rows as they were before.
    *
-   * $5–$7 puts: collection ids, keys, values. $8, $9 deletes: collection ids,
-   * keys. $10–$12 ranges: collection ids, starts, ends. $13–$16 the
-   * collections touched: ids, names, records put, bytes put. $17 the
-   * collections dropped.
+   * $5–$7 puts: collection ids, keys, values. $8–$11 the collections touched:
+   * ids, names, records put, bytes put. That is all where `removes` is false.
+   * $12, $13 deletes: collection ids, keys. $14–$16 ranges: collection ids,
+   * starts, ends. $17 the collections dropped.
    */
-  const changes = `
+  const changes = (removes: boolean) => `
     overwritten as materialized (
       select t.collection, r.bytes
-      from writer cross join unnest($5::int[], $6::bytea[]) as t (collection, key)
+      from writer cross join unnest(${array("$5::int[]")}, ${array("$6::bytea[]")}) as t (collection, key)
       cross join lateral (
         select octet_length(key) + octet_length(value) as bytes from ${record}
         where device = writer.id and collection = t.collection and key = t.key limit 1
       ) r
-    ), deleted as materialized (
+    ), written as (
+      insert into ${record} (device, collection, key, value)
+      select writer.id, t.collection, t.key, t.value
+      from writer cross join unnest(
+        ${array("$5::int[]")}, ${array("$6::bytea[]")}, ${array("$7::bytea[]")}
+      ) as t (collection, key, value)
+      on conflict (device, collection, key) do update set value = excluded.value
+    ), ${removes ? removals : ""} lost as (
+      select collection, count(*) as records, sum(bytes) as bytes
+      from ${removes ? "(select collection, bytes from overwritten union all select collection, bytes from deleted) o" : "overwritten"}
+      group by collection
+    ), counted as (
+      insert into ${collection} as c (device, id, name, records, bytes)
+      select writer.id, t.id, t.name, t.records - coalesce(lost.records, 0), t.bytes - coalesce(lost.bytes, 0)
+      from writer
+      cross join unnest(
+        ${array("$8::int[]")}, ${array("$9::text[]")}, ${array("$10::bigint[]")}, ${array("$11::bigint[]")}
+      ) as t (id, name, records, bytes)
+      left join lost on lost.collection = t.id
+      on conflict (device, id) do update
+      set records = c.records + excluded.records, bytes = c.bytes + excluded.bytes
+    )`;
+
+  const removals = `
+    deleted as materialized (
       select t.collection, r.place, r.bytes
-      from writer cross join unnest($8::int[], $9::bytea[]) as t (collection, key)
+      from writer cross join unnest(${array("$12::int[]")}, ${array("$13::bytea[]")}) as t (collection, key)
       cross join lateral (
         select ctid as place, octet_length(key) + octet_length(value) as bytes from ${record}
         where device = writer.id and collection = t.collection and key = t.key limit 1
       ) r
       union all
       select t.collection, r.place, r.bytes
-      from writer cross join unnest($10::int[], $11::bytea[], $12::bytea[]) as t (collection, first, after)
+      from writer cross join unnest(
+        ${array("$14::int[]")}, ${array("$15::bytea[]")}, ${array("$16::bytea[]")}
+      ) as t (collection, first, after)
       cross join lateral (
         select ctid as place, octet_length(key) + octet_length(value) as bytes from ${record}
         where device = writer.id and collection = t.collection and key >= t.first and key < t.after
@@ -88,34 +123,17 @@ export function statements(schema: string, durable: boolean) {
       ) r
     ), gone as (
       delete from ${record} where ctid = any (array(select place from deleted))
-    ), written as (
-      insert into ${record} (device, collection, key, value)
-      select writer.id, t.collection, t.key, t.value
-      from writer cross join unnest($5::int[], $6::bytea[], $7::bytea[]) as t (collection, key, value)
-      on conflict (device, collection, key) do update set value = excluded.value
-    ), lost as (
-      select collection, count(*) as records, sum(bytes) as bytes
-      from (
-        select collection, bytes from overwritten
-        union all select collection, bytes from deleted
-      ) o
-      group by collection
-    ), counted as (
-      insert into ${collection} as c (device, id, name, records, bytes)
-      select writer.id, t.id, t.name, t.records - coalesce(lost.records, 0), t.bytes - coalesce(lost.bytes, 0)
-      from writer
-      cross join unnest($13::int[], $14::text[], $15::bigint[], $16::bigint[]) as t (id, name, records, bytes)
-      left join lost on lost.collection = t.id
-      on conflict (device, id) do update
-      set records = c.records + excluded.records, bytes = c.bytes + excluded.bytes
     ), dropped as (
       delete from ${collection} as c using writer where c.device = writer.id and c.id = any ($17::int[])
-    )`;
+    ),`;
 
   /** $1 device, $2 holder, $3 epoch, $4 revision. */
   const guard = `
     update ${device} set revision = revision + 1
     where id = $1::bigint and holder = $2::text and epoch = $3::bigint and revision = $4::bigint`;
+
+  const lockedWriter = `
+    writer as (select $1::bigint as id where $2::text is null and $3::text is null and $4::text is null)`;
 
   return {
     /** What `connect` has to know of the server before it touches anything. $1 is the migrations' table. */
@@ -200,7 +218,7 @@ export function statements(schema: string, durable: boolean) {
     /** $1 device, $2 collection, $3 keys. Answers with the place of each key that was found, from 1, and its value. */
     getMany: `
       select t.place, r.value
-      from unnest($3::bytea[]) with ordinality as t (key, place)
+      from unnest(${array("$3::bytea[]")}) with ordinality as t (key, place)
       cross join lateral (
         select value from ${record}
         where device = $1::bigint
@@ -215,15 +233,17 @@ export function statements(schema: string, durable: boolean) {
     /** How many records a whole collection has: kept by its commits. */
     countAll: `select records from ${collection} where device = $1::bigint and name = $2::text`,
 
-    /** A whole commit: whether the guard let it pass. */
-    commit: `
-      with writer as (${guard} returning id), ${changes}
-      select exists (select from writer), ${durably}`,
+    /** A whole commit: whether the guard let it pass. Each for commits that only put, and for all. */
+    commit: {
+      puts: `with writer as (${guard} returning id), ${changes(false)} select exists (select from writer), ${durably}`,
+      all: `with writer as (${guard} returning id), ${changes(true)} select exists (select from writer), ${durably}`,
+    },
     /** The guard of a staged commit, which locks the device for what follows. $5 as $3 of lockDevice. */
     guard: `${guard} returning set_config('idle_in_transaction_session_timeout', $5::text, true), ${durably}`,
     /** One part of a staged commit, behind its guard. $2–$4 are not used. */
-    stage: `
-      with writer as (select $1::bigint as id where $2::text is null and $3::text is null and $4::text is null), ${changes}
-      select exists (select from writer)`,
+    stage: {
+      puts: `with ${lockedWriter}, ${changes(false)} select exists (select from writer)`,
+      all: `with ${lockedWriter}, ${changes(true)} select exists (select from writer)`,
+    },
   } as const;
 }
