@@ -3,17 +3,19 @@ import type { EventHandler, EventNode } from "../events/event-node.ts";
 import { defineEventHandlers, defineEventTarget } from "../events/event-target.ts";
 import { KeyResult } from "../keys/decode.ts";
 import type { RequestState } from "../request/request-state.ts";
+import type { IDBDatabase } from "./idb-database.ts";
 import type { IDBTransaction } from "./idb-transaction.ts";
 import { defineInterface, illegalConstructor, internal } from "./shape.ts";
 
 let stateInside: (request: IDBRequest) => RequestState;
 
 // It is one by defineEventTarget(), which leaves out a constructor that nothing here needs.
-export interface IDBRequest extends EventTarget {}
+// biome-ignore lint/correctness/noUnusedVariables: both declarations must name the type of the result
+export interface IDBRequest<T = unknown> extends EventTarget {}
 
 /** https://www.w3.org/TR/IndexedDB-3/#idbrequest */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: both declare what defineEventTarget() makes
-export class IDBRequest {
+export class IDBRequest<T = unknown> {
   readonly #state: RequestState;
 
   declare onsuccess: EventHandler;
@@ -30,11 +32,11 @@ export class IDBRequest {
   }
 
   /** What was asked for; undefined where it failed. Throws `InvalidStateError` while it is pending. */
-  get result(): unknown {
+  get result(): T {
     const state = this.#state;
     if (!state.done) throw exception("InvalidStateError", "the request has not finished");
     const { result } = state;
-    return result instanceof KeyResult ? result.value : result;
+    return (result instanceof KeyResult ? result.value : result) as T;
   }
 
   /** Why it failed; null where it did not. Throws `InvalidStateError` while it is pending. */
@@ -59,7 +61,7 @@ export class IDBRequest {
 }
 
 /** https://www.w3.org/TR/IndexedDB-3/#idbopendbrequest */
-export class IDBOpenDBRequest extends IDBRequest {
+export class IDBOpenDBRequest extends IDBRequest<IDBDatabase> {
   declare onblocked: EventHandler;
   declare onupgradeneeded: EventHandler;
 }

@@ -4,7 +4,7 @@ import { END, ESCAPE, TAG } from "./format.ts";
 export type Key = number | Date | string | ArrayBuffer | Key[];
 
 /** Bytes that are not those of a key. */
-export class MalformedKeyError extends Error {
+class MalformedKeyError extends Error {
   override readonly name = "MalformedKeyError";
 }
 

@@ -234,7 +234,7 @@ function isNotData(value: object): boolean {
 }
 
 /** The error of a value that cannot be cloned. */
-export function uncloneable(value: unknown): DOMException {
+function uncloneable(value: unknown): DOMException {
   let what: string = typeof value;
   if (typeof value === "object" && value !== null) {
     what = types.isProxy(value) ? "a Proxy" : Object.prototype.toString.call(value);

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import type { Key } from "../../src/keys/decode.ts";
 
 /** Strings of any code units, near one another often enough to test their order. */
-export function anyString(): fc.Arbitrary<string> {
+function anyString(): fc.Arbitrary<string> {
   const unit = fc.oneof(
     fc.constantFrom(0, 1, 2, 0x61, 0x7f, 0x80, 0x7ff, 0x800, 0xd7ff, 0xd800, 0xdc00, 0xffff),
     fc.nat({ max: 0xffff }),

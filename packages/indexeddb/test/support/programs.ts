@@ -1,7 +1,7 @@
 import fc from "fast-check";
 
 /** Where a request is placed: an object store, or one of its indexes. */
-export type Place = { readonly store: string; readonly index: string | undefined };
+type Place = { readonly store: string; readonly index: string | undefined };
 
 /** A query: a key, a range, or all. */
 export type Query =
@@ -10,10 +10,10 @@ export type Query =
   | { readonly kind: "bound"; readonly bounds: readonly [unknown, unknown]; readonly open: readonly [boolean, boolean] }
   | { readonly kind: "lower" | "upper"; readonly key: unknown; readonly open: boolean };
 
-export type Direction = "next" | "nextunique" | "prev" | "prevunique";
+type Direction = "next" | "nextunique" | "prev" | "prevunique";
 
 /** What a cursor does at each record it comes to. */
-export interface CursorStep {
+interface CursorStep {
   readonly act: "continue" | "advance" | "update" | "delete" | "stop";
   readonly count: number;
 }
