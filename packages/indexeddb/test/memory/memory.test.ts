@@ -34,7 +34,7 @@ interface Walk {
 it(
   `leaves nothing behind of ${TRANSACTIONS} transactions`,
   async () => {
-    const argument = { transactions: TRANSACTIONS, warmUp: 20_000 };
+    const argument = { transactions: TRANSACTIONS, warmUp: 50_000 };
     const { before, after } = await run<{ before: number; after: number }>("run-transactions", argument);
     console.log(`${TRANSACTIONS} transactions: ${mib(before)} before, ${mib(after)} after`);
     expect(after - before).toBeLessThan(5 * MIB);
