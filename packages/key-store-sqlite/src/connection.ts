@@ -113,6 +113,7 @@ export class Connection {
 
   /** Closes the database, or leaves an injected one as its owner had it. Does not throw. */
   close(): void {
+    this.#wal.checkpointIfPutOff();
     try {
       this.#wal.restoreMark();
     } catch {
@@ -126,7 +127,7 @@ export class Connection {
     try {
       this.#wal.checkpointIfDue();
     } catch {
-      // The commit before it is durable all the same, and the log only longer: the next commit tries again.
+      // The commit before it is durable all the same: the next one looks again.
     }
   }
 }

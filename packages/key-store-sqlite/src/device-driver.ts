@@ -36,13 +36,14 @@ export class SqliteDeviceDriver implements DeviceDriver {
 
   getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     return this.#run(() => {
+      const { getRecord, getRecordByName } = this.#connection.statements;
+      const [first] = keys;
+      // Ids are not remembered: another process may have dropped the collection, and its id be another device's by now.
+      if (first !== undefined && keys.length === 1)
+        return [this.#valueOf(getRecordByName.get(this.#id, collection, first))];
       const id = this.#collectionId(collection);
       if (id === undefined) return keys.map(() => undefined);
-      const { getRecord } = this.#connection.statements;
-      return keys.map((key) => {
-        const row = getRecord.get(id, key);
-        return row && this.#verified(row).value;
-      });
+      return keys.map((key) => this.#valueOf(getRecord.get(id, key)));
     });
   }
 
@@ -159,6 +160,10 @@ export class SqliteDeviceDriver implements DeviceDriver {
     // A collection is there as long as it has a record.
     if (records === 0) statements.dropCollection.run(id);
     else statements.countCollection.run(records, bytes, id);
+  }
+
+  #valueOf(row: RecordRow | undefined): Uint8Array | undefined {
+    return row && this.#verified(row).value;
   }
 
   /** A row's record, if its bytes are what was written. */

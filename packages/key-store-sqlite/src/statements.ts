@@ -80,6 +80,7 @@ export class Statements {
   readonly collectionTotals;
 
   readonly getRecord;
+  readonly getRecordByName;
   readonly insertRecord;
   readonly valueLength;
   readonly updateRecord;
@@ -161,6 +162,10 @@ export class Statements {
 
     this.getRecord = row<[collection: number, key: Uint8Array], RecordRow>(
       "select key, value, checksum from record where collection = ? and key = ?",
+    ).raw();
+    this.getRecordByName = row<[device: bigint, collection: string, key: Uint8Array], RecordRow>(
+      `select key, value, checksum from record
+       where collection = (select id from collection where device = ? and name = ?) and key = ?`,
     ).raw();
     this.insertRecord = row<[collection: number, key: Uint8Array, value: Uint8Array, checksum: number], never>(
       "insert into record (collection, key, value, checksum) values (?, ?, ?, ?) on conflict do nothing",

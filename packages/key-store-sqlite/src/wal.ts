@@ -28,13 +28,15 @@ const SIZE_LIMIT_BYTES = 16 * 1024 * 1024;
  */
 export class WriteAheadLog {
   readonly #db: Database.Database;
-  readonly #pages: Database.Statement<[]>;
+  readonly #pages: Database.Statement<[], [busy: number, log: number, checkpointed: number]>;
   readonly #mark: Database.Statement<[mark: number, unless: number]>;
   readonly #isComplete: Database.Statement<[]>;
+  /** The checkpoint that is to be made when the event loop turns. */
+  #putOff: NodeJS.Immediate | undefined;
 
   constructor(db: Database.Database) {
     this.#db = db;
-    this.#pages = db.prepare("pragma wal_checkpoint(noop)");
+    this.#pages = db.prepare<[], [number, number, number]>("pragma wal_checkpoint(noop)").raw();
     this.#mark = db.prepare("update store set wal_complete = ? where wal_complete <> ?");
     this.#isComplete = db.prepare("select wal_complete from store").pluck();
   }
@@ -52,8 +54,7 @@ export class WriteAheadLog {
 
   /** The pages in the log. Not to be called in a transaction. */
   get pages(): number {
-    const { log } = this.#pages.get() as { log: number };
-    return Math.max(0, log);
+    return Math.max(0, this.#pages.get()?.[1] ?? 0);
   }
 
   /**
@@ -64,9 +65,29 @@ export class WriteAheadLog {
     this.#mark.run(1, 1);
   }
 
-  /** Makes a checkpoint when one is due. */
+  /**
+   * What belongs behind every commit: where a checkpoint is due, makes it when
+   * the commit has been answered. Not to be called in a transaction.
+   */
   checkpointIfDue(): void {
-    if (this.pages >= CHECKPOINT_PAGES) this.checkpoint();
+    if (this.pages < CHECKPOINT_PAGES) return;
+    // A program that commits again before the event loop turns may never let it turn: the log must not grow for it.
+    if (this.#putOff !== undefined) this.checkpointIfPutOff();
+    else this.#putOff = setImmediate(() => this.checkpointIfPutOff());
+  }
+
+  /** Makes the checkpoint that has been put off, if there is one. Does not throw. */
+  checkpointIfPutOff(): void {
+    if (this.#putOff === undefined) return;
+    clearImmediate(this.#putOff);
+    this.#putOff = undefined;
+    // The owner of an injected database may have closed it meanwhile, or be in a transaction.
+    if (!this.#db.open || this.#db.inTransaction) return;
+    try {
+      this.checkpoint();
+    } catch {
+      // The commits are durable all the same, and the log only longer: the next commit tries again.
+    }
   }
 
   /**

@@ -1,4 +1,14 @@
-import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { isKeyStoreError } from "@holdfast/key-store-core";
 import Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
@@ -193,6 +203,47 @@ describe("the write-ahead log", () => {
     db.close();
     expect(existsSync(`${path}-wal`)).toBe(false);
     expect((await deviceOf(path)).revision).toBeGreaterThanOrEqual(3n);
+  });
+
+  it("is moved into the file when a commit that made it long has been answered", async () => {
+    const path = newPath();
+    const device = await deviceOf(path);
+    await device.commit([put("a", new Uint8Array(6 << 20))]);
+    expect(statSync(path).size).toBeLessThan(1 << 20);
+    await nextTurn();
+    expect(statSync(path).size).toBeGreaterThan(6 << 20);
+    const copy = newPath();
+    copyFileSync(path, copy);
+    await refusedAndKept(copy, /^ERR_KEY_STORE_ROLLBACK: /);
+  });
+
+  it("is moved into the file by closing at the latest, though another store has it open", async () => {
+    const path = newPath();
+    const other = await readyStore(path);
+    const store = await readyStore(path);
+    const device = await openDevice(store);
+    await device.commit([put("a", new Uint8Array(6 << 20))]);
+    await store.close();
+    expect(statSync(path).size).toBeGreaterThan(6 << 20);
+    expect(await (await openDevice(other)).get("sessions", bytes("a"))).toHaveLength(6 << 20);
+  });
+
+  it("is left to an owner of the database who is in a transaction by then, and moved after the next commit", async () => {
+    const path = newPath();
+    const database = new Database(path);
+    const store = await readyStore({ database });
+    const device = await openDevice(store);
+    await device.commit([put("a", new Uint8Array(6 << 20))]);
+    database.exec("begin immediate");
+    await nextTurn();
+    expect(statSync(path).size).toBeLessThan(1 << 20);
+    expect(database.inTransaction).toBe(true);
+    database.exec("commit");
+    await device.commit([put("b", "1")]);
+    await nextTurn();
+    expect(statSync(path).size).toBeGreaterThan(6 << 20);
+    await store.close();
+    database.close();
   });
 
   it("stays bounded, and is still missed after many checkpoints", async () => {
