@@ -9,8 +9,10 @@ import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { join, relative } from "node:path";
 
 const ROOT = join(import.meta.dirname, "..");
-/** Inside the package that sees all others, so that the examples resolve what a user has installed. */
-const OUT = join(ROOT, "packages/client/.tmp/examples");
+/** The package that sees all others: examples are compiled where they resolve what a user has installed. */
+const HOME = "packages/client";
+/** Packages whose documents show more than that has. */
+const OTHER_HOMES = ["packages/indexeddb"];
 
 interface Example {
   readonly from: string;
@@ -47,23 +49,38 @@ const examples = [
 ];
 if (examples.length === 0) throw new Error("no example was found: the documents must have some");
 
-rmSync(OUT, { recursive: true, force: true });
-mkdirSync(OUT, { recursive: true });
-examples.forEach(({ from, code }, index) => {
-  writeFileSync(join(OUT, `example-${index}.ts`), `// ${from}\n${code}\nexport {};\n`);
-});
-writeFileSync(
-  join(OUT, "tsconfig.json"),
-  JSON.stringify({
-    extends: relative(OUT, join(ROOT, "tsconfig.base.json")),
-    compilerOptions: { noEmit: true, noUnusedLocals: false, noUnusedParameters: false },
-    include: ["*.ts"],
-  }),
-);
-try {
-  execFileSync("tsc", ["-p", OUT], { stdio: "inherit" });
-} catch {
-  console.error(examples.map(({ from }, index) => `example-${index}.ts is ${from}`).join("\n"));
-  process.exit(1);
+let failed = false;
+for (const home of [HOME, ...OTHER_HOMES]) {
+  const own = examples.filter(({ from }) => homeOf(from) === home);
+  if (!compile(join(ROOT, home, ".tmp/examples"), own)) failed = true;
 }
+if (failed) process.exit(1);
 console.log(`${examples.length} examples compile`);
+
+function homeOf(from: string): string {
+  return OTHER_HOMES.find((home) => from.startsWith(`${home}/`)) ?? HOME;
+}
+
+/** Compiles examples in a folder; says which they are where one does not compile. */
+function compile(folder: string, own: readonly Example[]): boolean {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  own.forEach(({ from, code }, index) => {
+    writeFileSync(join(folder, `example-${index}.ts`), `// ${from}\n${code}\nexport {};\n`);
+  });
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({
+      extends: relative(folder, join(ROOT, "tsconfig.base.json")),
+      compilerOptions: { noEmit: true, noUnusedLocals: false, noUnusedParameters: false },
+      include: ["*.ts"],
+    }),
+  );
+  try {
+    execFileSync("tsc", ["-p", folder], { stdio: "inherit" });
+    return true;
+  } catch {
+    console.error(own.map(({ from }, index) => `example-${index}.ts is ${from}`).join("\n"));
+    return false;
+  }
+}
