@@ -4,6 +4,12 @@ import { byteaArray, byteaParameter, endParameter, numberArray, textArray } from
 /** A commit above this many bytes of keys and values is sent in parts: 4 MiB. */
 export const STAGE_BYTES = 4 * 1024 * 1024;
 
+/**
+ * The size of these parts, 1 MiB: one that the sockets between can hold as
+ * text, so that it has left this process before the next one is encoded.
+ */
+const PART_BYTES = 1024 * 1024;
+
 /** What a commit needs to know of the collections that there are: each name's id. */
 export interface CollectionIds {
   readonly ids: ReadonlyMap<string, number>;
@@ -108,7 +114,7 @@ export function changeParameters(
 }
 
 /**
- * Cuts changes into parts of at most {@link STAGE_BYTES}, or of one record
+ * Cuts changes into parts of at most {@link PART_BYTES}, or of one record
  * that is larger, each made when it is asked for.
  */
 export function* stages(changes: readonly CollectionChanges[]): Generator<CollectionChanges[]> {
@@ -119,7 +125,7 @@ export function* stages(changes: readonly CollectionChanges[]): Generator<Collec
     stage.push(draft);
     for (const item of [...deletes, ...puts]) {
       const itemSize = item instanceof Uint8Array ? item.byteLength : recordSize(item);
-      if (size > 0 && size + itemSize > STAGE_BYTES) {
+      if (size > 0 && size + itemSize > PART_BYTES) {
         yield stage;
         draft = { collection, drop: false, removed: [], deletes: [], puts: [] };
         stage = [draft];
