@@ -1,3 +1,6 @@
+import { openAsBlob, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createIndexedDB, type IDBDatabase, IDBKeyRange, type IDBObjectStore, type IDBRequest } from "../src/index.ts";
 import { completionOf, nextEvent, openDatabase, resultOf } from "./support/requests.ts";
@@ -21,6 +24,40 @@ describe("a transaction", () => {
     expect(await resultOf(notes.getAll())).toEqual(["two"]);
     expect(await resultOf(notes.count())).toBe(1);
     await completionOf(transaction);
+  });
+
+  it("that is aborted before a Blob of it could be read leaves no failure behind", async () => {
+    const database = await openNotes();
+    const path = join(tmpdir(), `holdfast-blob-${process.pid}`);
+    writeFileSync(path, "as it was");
+    const blob = await openAsBlob(path);
+    writeFileSync(path, "and now longer than it was");
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on("unhandledRejection", note);
+    try {
+      const transaction = database.transaction("notes", "readwrite");
+      transaction.objectStore("notes").put(blob, 1);
+      transaction.abort();
+      await expect(completionOf(transaction)).rejects.toThrow();
+      await expect(blob.text()).rejects.toThrow();
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(unhandled).toEqual([]);
+    } finally {
+      process.off("unhandledRejection", note);
+      rmSync(path);
+    }
+  });
+
+  it("answers with all records of a store that is many pages long", async () => {
+    const database = await openNotes();
+    const writing = database.transaction("notes", "readwrite");
+    for (let n = 0; n < 2_500; n += 1) writing.objectStore("notes").put(n, n);
+    await completionOf(writing);
+    const all = Array.from({ length: 2_500 }, (_, n) => n);
+    const notes = database.transaction("notes").objectStore("notes");
+    expect(await resultOf(notes.getAll())).toEqual(all);
+    expect(await resultOf(notes.getAll(null, 1_001))).toEqual(all.slice(0, 1_001));
   });
 
   it("commits once, whatever it wrote", async () => {

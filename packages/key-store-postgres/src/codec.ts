@@ -83,9 +83,11 @@ export function bytes(row: Row, column: number): Uint8Array {
   const encoded = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   // The notation before PostgreSQL 9, which a role or a database may still have as `bytea_output`.
   if (encoded[0] !== 0x5c || encoded[1] !== 0x78) return decodeEscaped(encoded);
-  const decoded = Buffer.from(encoded.toString("latin1", 2), "hex");
-  // A plain array: the slices of a Buffer share its memory, which nobody expects of a Uint8Array.
-  return new Uint8Array(decoded.buffer, decoded.byteOffset, decoded.byteLength);
+  // Memory of its own: a Buffer's small pieces share theirs with whatever else the process holds.
+  const decoded = new Uint8Array((encoded.byteLength - 2) >> 1);
+  const written = Buffer.from(decoded.buffer).write(encoded.toString("latin1", 2), "hex");
+  if (written * 2 !== encoded.byteLength - 2) corrupt("the server's row has bytes that are not hexadecimal");
+  return decoded;
 }
 
 /** Printable ASCII as it is, a backslash doubled, every other byte as a backslash and three octal digits. */

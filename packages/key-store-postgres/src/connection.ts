@@ -29,6 +29,8 @@ export interface Session {
   run(text: string, parameters: readonly (string | null)[], options: StatementOptions): Promise<Answer>;
   /** Whether it must not be used again: nothing may be sent over it, not even a rollback. */
   readonly broken: boolean;
+  /** Ends it at once: it is in a state that nobody knows. */
+  discard(): void;
 }
 
 export interface Login {
@@ -117,6 +119,10 @@ export class Connection implements Session {
     }
   }
 
+  discard(): void {
+    this.destroy();
+  }
+
   /** Ends the session in good order. */
   async close(): Promise<void> {
     this.#break(lost());
@@ -165,6 +171,7 @@ export async function ask(
   };
 }
 
-function late(limitMs: number): Error {
+/** The error of a statement that had no answer within its time limit. */
+export function late(limitMs: number): Error {
   return Object.assign(new Error(`the server did not answer within ${limitMs} ms`), { code: "ETIMEDOUT" });
 }

@@ -39,6 +39,9 @@ const CODES: Readonly<Record<string, KeyStoreErrorCode>> = {
 
   // The server is busy, starting, stopping, or has become a standby.
   "25006": "ERR_KEY_STORE_UNAVAILABLE",
+  // A session that was left in a transaction that has failed: nothing runs in it, and it is thrown away.
+  "25P01": "ERR_KEY_STORE_UNAVAILABLE",
+  "25P02": "ERR_KEY_STORE_UNAVAILABLE",
   "25P03": "ERR_KEY_STORE_UNAVAILABLE",
   "25P04": "ERR_KEY_STORE_UNAVAILABLE",
   "40001": "ERR_KEY_STORE_UNAVAILABLE",
@@ -120,11 +123,30 @@ function codeOf(error: unknown): string | undefined {
   return error instanceof AggregateError ? codeOf(error.errors[0]) : undefined;
 }
 
-/** The client hangs the statement's parameters on its errors: keys and values, which are nobody's business. */
+/** What of a server's or a socket's error names nothing that is stored. */
+const HARMLESS = [
+  "code",
+  "errno",
+  "syscall",
+  "address",
+  "port",
+  "severity",
+  "routine",
+  "schema_name",
+  "table_name",
+  "constraint_name",
+];
+
+/**
+ * The error without what may hold keys and values, which are nobody's business:
+ * the client hangs the statement's parameters on it, and the server the row that
+ * it refused.
+ */
 function withoutParameters(error: unknown): unknown {
-  if (!(error instanceof Error) || !("parameters" in error)) return error;
+  if (!(error instanceof Error)) return undefined;
   const { message, name, stack } = error;
-  const copy = Object.assign(new Error(message), { ...error });
+  const kept = Object.entries(error).filter(([key]) => HARMLESS.includes(key));
+  const copy = Object.assign(new Error(message), Object.fromEntries(kept));
   Object.defineProperties(copy, { name: { value: name }, stack: { value: stack } });
   return copy;
 }

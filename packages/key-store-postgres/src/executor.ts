@@ -64,7 +64,8 @@ export class Executor {
         return result;
       } catch (error) {
         // Over a connection that is lost nothing can be said, and the server rolls back by itself.
-        if (!session.broken) await this.#send(session, this.#sql.rollback, []).catch(() => {});
+        // A session that could not be rolled back is of no use to whoever would have it next.
+        if (!session.broken) await this.#send(session, this.#sql.rollback, []).catch(() => session.discard());
         throw error;
       }
     });

@@ -1,5 +1,5 @@
 import type postgres from "postgres";
-import { type Answer, ask, Connection, type Login, type Session, type StatementOptions } from "./connection.ts";
+import { type Answer, ask, Connection, type Login, late, type Session, type StatementOptions } from "./connection.ts";
 import { leavesConnectionUsable } from "./errors.ts";
 import { type Address, lost, openSocket, type TlsPlan } from "./socket.ts";
 
@@ -24,6 +24,9 @@ export interface ConnectionPlan {
 
 /** How long a connection may lie idle before it is closed. */
 const IDLE_MS = 60_000;
+
+/** How long a client of somebody else may take to give a connection, in milliseconds. */
+const RESERVE_MS = 10_000;
 
 /** How old a connection may grow: after that a new one finds out where the server's name points by then. */
 const LIFETIME_MS = 30 * 60_000;
@@ -162,7 +165,7 @@ export class InjectedPool implements Pool {
   }
 
   async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    const reserved = await this.#sql.reserve();
+    const reserved = await this.#reserve();
     const session = new ReservedSession(reserved);
     try {
       return await work(session);
@@ -173,24 +176,59 @@ export class InjectedPool implements Pool {
   }
 
   async end(): Promise<void> {}
+
+  /** A client whose connections all hang has none to give: who asks must not hang with them. */
+  async #reserve(): Promise<postgres.ReservedSql> {
+    const reserving = this.#sql.reserve();
+    try {
+      return await within(RESERVE_MS, reserving);
+    } catch (error) {
+      // What comes too late goes back.
+      reserving.then((reserved) => reserved.release()).catch(() => {});
+      throw error;
+    }
+  }
 }
 
 class ReservedSession implements Session {
   readonly #sql: postgres.ReservedSql;
   broken = false;
 
+  /** Not given back: the client is somebody else's, and would lend it again. */
+  discard(): void {
+    this.broken = true;
+  }
+
   constructor(sql: postgres.ReservedSql) {
     this.#sql = sql;
   }
 
-  async run(text: string, parameters: readonly (string | null)[], { prepare }: StatementOptions): Promise<Answer> {
+  async run(
+    text: string,
+    parameters: readonly (string | null)[],
+    { prepare, limitMs }: StatementOptions,
+  ): Promise<Answer> {
     if (this.broken) throw lost();
     try {
-      return await ask(this.#sql, text, parameters, prepare);
+      return await within(limitMs, ask(this.#sql, text, parameters, prepare));
     } catch (error) {
       if (!leavesConnectionUsable(error)) this.broken = true;
       throw error;
     }
+  }
+}
+
+/** Settles as `work` does, or rejects when `limitMs` milliseconds are over. */
+async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late(limitMs)), limitMs);
+  });
+  try {
+    return await Promise.race([work, over]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => {});
   }
 }
 

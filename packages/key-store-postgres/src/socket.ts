@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { connect, isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls, rootCertificates } from "node:tls";
+import { isKeyStoreError } from "@holdfast/key-store-core";
 import { config } from "./errors.ts";
 
 /** Where a server listens. */
@@ -51,8 +52,9 @@ export async function openSocket(address: Address, tls: TlsPlan, signal: AbortSi
     return await encrypt(plain, address, tls, signal);
   } catch (error) {
     plain.destroy();
-    // As libpq does: a handshake that fails is one more way of not having TLS.
-    if (mode === "prefer" && !signal.aborted) return await openPlain(address, isFile, signal);
+    // As libpq does: a handshake that fails is one more way of not having TLS. A file that cannot be read is not.
+    if (mode === "prefer" && !signal.aborted && !isKeyStoreError(error))
+      return await openPlain(address, isFile, signal);
     throw error;
   }
 }

@@ -99,5 +99,6 @@ describe.skipIf(!hasOpenssl)("TLS", () => {
 
   it("says which file is missing", async () => {
     expect(await reasonOf({ url: url("sslmode=verify-full&sslrootcert=/nowhere.crt") })).toMatch(/\/nowhere\.crt/);
+    expect(await reasonOf({ url: url("sslrootcert=/nowhere.crt") })).toMatch(/\/nowhere\.crt/);
   });
 });

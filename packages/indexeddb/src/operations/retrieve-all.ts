@@ -6,8 +6,8 @@ import type { TransactionState } from "../transaction/transaction-state.ts";
 import { decodeValue } from "../values/decode.ts";
 import { type CursorDirection, type Entry, type RecordSource, rangeAfter, rangeOf, readEntries } from "./entries.ts";
 
-/** As many as there are. */
-const ALL = 2 ** 31 - 1;
+/** How many records are read at a time: each page has the time limit of one operation. */
+const PAGE = { keys: 10_000, values: 1_000 } as const;
 
 /** All records of a range, up to a count: their values, their primary keys, or both with the index keys. */
 export class RetrieveAll implements Operation {
@@ -30,16 +30,17 @@ export class RetrieveAll implements Operation {
     this.#source = source;
     this.#bounds = bounds;
     this.#direction = direction;
-    this.#count = count === 0 ? ALL : count;
+    this.#count = count === 0 ? Number.POSITIVE_INFINITY : count;
     this.#wants = wants;
   }
 
   async run({ records }: TransactionState): Promise<unknown[]> {
     const source = this.#source;
     const results: unknown[] = [];
+    const most = this.#wants === "keys" ? PAGE.keys : PAGE.values;
     let range = rangeOf(source, this.#bounds);
     for (;;) {
-      const limit = Math.min(this.#count - results.length, ALL);
+      const limit = Math.min(this.#count - results.length, most);
       const page = await readEntries(records, source, range, this.#direction, limit, this.#wants !== "keys");
       for (const entry of page.entries) results.push(this.#result(entry));
       const last = page.entries.at(-1);

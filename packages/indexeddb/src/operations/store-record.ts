@@ -72,7 +72,7 @@ export class StoreRecord implements Operation {
     this.#indexes = store.indexes.size === 0 ? NONE : [...store.indexes.values()];
     if (this.#generates && store.keyPath !== null) this.#value = { waiting: value };
     else {
-      this.#value = { stored: encodeValue(value) };
+      this.#value = { stored: readyLater(encodeValue(value)) };
       this.#extract(value.value);
     }
     const reads = this.#generates
@@ -160,7 +160,7 @@ export class StoreRecord implements Operation {
     const path = store.keyPath as string;
     injectKey(waiting.value, path, number);
     const plain = waiting.plain && path.split(".").every(isAssignable);
-    this.#value = { stored: encodeValue({ ...waiting, plain }) };
+    this.#value = { stored: readyLater(encodeValue({ ...waiting, plain })) };
     this.#extract(waiting.value);
   }
 
@@ -189,4 +189,10 @@ export class StoreRecord implements Operation {
 
 export function notUnique(index: IndexSchema): DOMException {
   return exception("ConstraintError", `the unique index "${index.name}" has this key for another record already`);
+}
+
+/** Bytes that may be on their way: where they are never asked for, that they could not be made is nobody's failure. */
+function readyLater(stored: Uint8Array | Promise<Uint8Array>): Uint8Array | Promise<Uint8Array> {
+  if (stored instanceof Promise) stored.catch(() => {});
+  return stored;
 }
