@@ -1,4 +1,4 @@
-import type { CollectionChanges, StoredRecord } from "@holdfast/key-store-core";
+import type { ByteRange, CollectionChanges, StoredRecord } from "@holdfast/key-store-core";
 import { byteaArray, byteaParameter, endParameter, numberArray, textArray } from "./codec.ts";
 
 /** A commit above this many bytes of keys and values is sent in parts: 4 MiB. */
@@ -34,7 +34,7 @@ export function sizeOf(changes: readonly CollectionChanges[]): number {
   for (const { puts, deletes, removed } of changes) {
     for (const put of puts) size += recordSize(put);
     for (const key of deletes) size += key.byteLength;
-    for (const { start, end } of removed) size += start.byteLength + (end?.byteLength ?? 0);
+    for (const range of removed) size += rangeSize(range);
   }
   return size;
 }
@@ -120,28 +120,47 @@ export function changeParameters(
 export function* stages(changes: readonly CollectionChanges[]): Generator<CollectionChanges[]> {
   let stage: Draft[] = [];
   let size = 0;
-  for (const { collection, drop, removed, deletes, puts } of changes) {
-    let draft: Draft = { collection, drop, removed, deletes: [], puts: [] };
+  for (const change of changes) {
+    let draft = draftOf(change, change.drop);
     stage.push(draft);
-    for (const item of [...deletes, ...puts]) {
-      const itemSize = item instanceof Uint8Array ? item.byteLength : recordSize(item);
-      if (size > 0 && size + itemSize > PART_BYTES) {
-        yield stage;
-        draft = { collection, drop: false, removed: [], deletes: [], puts: [] };
-        stage = [draft];
-        size = 0;
+    for (const kind of KINDS) {
+      for (const item of change[kind]) {
+        const itemSize = sizeOfItem(item);
+        if (size > 0 && size + itemSize > PART_BYTES) {
+          yield stage;
+          draft = draftOf(change, false);
+          stage = [draft];
+          size = 0;
+        }
+        // Each list takes the items of its own kind.
+        (draft[kind] as (typeof item)[]).push(item);
+        size += itemSize;
       }
-      if (item instanceof Uint8Array) draft.deletes.push(item);
-      else draft.puts.push(item);
-      size += itemSize;
     }
   }
   if (stage.length > 0) yield stage;
 }
 
+/** The lists of a collection's changes: all of them are cut, as their order is free. */
+const KINDS = ["removed", "deletes", "puts"] as const;
+
 interface Draft extends CollectionChanges {
+  readonly removed: ByteRange[];
   readonly deletes: Uint8Array[];
   readonly puts: StoredRecord[];
+}
+
+function draftOf({ collection }: CollectionChanges, drop: boolean): Draft {
+  return { collection, drop, removed: [], deletes: [], puts: [] };
+}
+
+function sizeOfItem(item: ByteRange | Uint8Array | StoredRecord): number {
+  if (item instanceof Uint8Array) return item.byteLength;
+  return "key" in item ? recordSize(item) : rangeSize(item);
+}
+
+function rangeSize({ start, end }: ByteRange): number {
+  return start.byteLength + (end?.byteLength ?? 0);
 }
 
 function recordSize({ key, value }: StoredRecord): number {

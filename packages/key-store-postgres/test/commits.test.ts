@@ -2,7 +2,7 @@ import type { CollectionChanges, DeviceDriver, Guard } from "@holdfast/key-store
 import fc from "fast-check";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { STAGE_BYTES } from "../src/changes.ts";
+import { STAGE_BYTES, sizeOf, stages } from "../src/changes.ts";
 import { byteaArray } from "../src/codec.ts";
 import type { PostgresDriver } from "../src/driver.ts";
 import { statements } from "../src/sql.ts";
@@ -121,6 +121,34 @@ const someChanges = fc
     });
   });
 const someCommit = fc.uniqueArray(someChanges, { selector: ({ collection }) => collection, maxLength: 3 });
+
+describe("a commit in stages", () => {
+  it("has parts of a bounded size, ranges among them, and does what it would do at once", async () => {
+    const key = (n: number) => Uint8Array.from({ length: 400 }, (_, at) => (at < 2 ? (n >> (8 * (1 - at))) & 255 : 7));
+    const after = (n: number) => Uint8Array.from([...key(n), 0]);
+    const puts = Array.from({ length: 6_000 }, (_, n) => ({ key: key(2 * n), value: Uint8Array.of(n & 255) }));
+    // What is left of everything when each of these keys is kept.
+    const removed = puts.map((_, n) => ({ start: after(2 * n), end: puts[n + 1]?.key }));
+    const changes = [changesOf("c", { puts, removed })];
+    const parts = [...stages(changes)];
+    expect(Math.max(...parts.map(sizeOf))).toBeLessThanOrEqual(1024 * 1024);
+    expect(parts.flat().flatMap(({ removed: ranges }) => ranges)).toHaveLength(6_000);
+
+    const { device, guard } = await newDevice();
+    const old = [
+      changesOf("c", {
+        puts: [
+          { key: key(2), value: text("old") },
+          { key: key(3), value: text("gone") },
+        ],
+      }),
+    ];
+    expect(await device.commit(guard, old)).toBe(true);
+    expect(await device.commit({ ...guard, revision: 1n }, changes)).toBe(true);
+    expect(await device.count("c", { start: new Uint8Array(), end: undefined })).toBe(6_000);
+    expect(await device.getMany("c", [key(2), key(3)])).toEqual([Uint8Array.of(1), undefined]);
+  });
+});
 
 describe("the counters", () => {
   it("are what a scan finds, after any commits, at once and in stages", async () => {
