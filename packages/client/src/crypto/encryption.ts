@@ -1,0 +1,40 @@
+import type { Change, DeviceStore } from "@holdfast/key-store-core";
+import type { OlmMachine } from "@matrix-org/matrix-sdk-crypto-wasm";
+import type { OpenCollection } from "../records/sealed-collection.ts";
+import type { EngineRequest } from "./outgoing.ts";
+
+/**
+ * The device's encryption while it runs: one opened engine on one opened device
+ * store. After the store has failed every method rejects with the store's
+ * error, and the client opens another.
+ */
+export interface Encryption {
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly deviceStore: DeviceStore;
+  /** The client's own records in the same store. */
+  readonly collection: OpenCollection;
+
+  /**
+   * Runs work on the engine, alone, as one durable commit with all that it
+   * commits to the device store. Nothing of what it made may leave the process
+   * before this has resolved. Work holds up everything else: it never waits for the network.
+   *
+   * @throws the store's `KeyStoreError`, and what `work` throws (what was written until then is committed)
+   */
+  run<T>(work: (machine: OlmMachine) => Promise<T>): Promise<T>;
+
+  /** Commits changes of the client's own records, as one durable commit or as part of the `run` it is called from. */
+  commit(changes: readonly Change[]): Promise<void>;
+
+  /**
+   * Sends one request of the engine, which a `run` that has resolved returned,
+   * and tells the engine of the answer, durably.
+   *
+   * @throws what `HomeserverApi.request` and {@link run} throw
+   */
+  send(request: EngineRequest): Promise<void>;
+
+  /** Sends all that the engine has to send, in order, until it has nothing more. Calls that overlap share one round. */
+  flush(signal?: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,72 @@
+import {
+  type KeysBackupRequest,
+  type KeysClaimRequest,
+  type KeysQueryRequest,
+  type KeysUploadRequest,
+  RequestType,
+  type RoomMessageRequest,
+  type SignatureUploadRequest,
+  type ToDeviceRequest,
+  type UploadSigningKeysRequest,
+} from "@matrix-org/matrix-sdk-crypto-wasm";
+import { path } from "../http/path.ts";
+
+type AnyRequest =
+  | KeysBackupRequest
+  | KeysClaimRequest
+  | KeysQueryRequest
+  | KeysUploadRequest
+  | RoomMessageRequest
+  | SignatureUploadRequest
+  | ToDeviceRequest;
+
+/** A request of the engine as plain data, which outlives the call that made it. */
+export interface EngineRequest {
+  /** `undefined` for one whose answer the engine does not want. */
+  readonly id: string | undefined;
+  /** `undefined` for one that the engine does not count among its own: the upload of cross-signing keys. */
+  readonly type: RequestType | undefined;
+  readonly method: "POST" | "PUT";
+  /** Below `/_matrix/client`. */
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string>>;
+  /** JSON. */
+  readonly body: string;
+}
+
+/** What to send for a request of the engine. */
+export function engineRequest(request: AnyRequest): EngineRequest {
+  const { id, type, body } = request;
+  return { id, type, body, ...endpoint(request) };
+}
+
+/** What to send for the upload of cross-signing keys, which the engine wants no answer to. */
+export function signingKeysRequest(request: UploadSigningKeysRequest): EngineRequest {
+  const endpointPath = "/v3/keys/device_signing/upload";
+  return { id: undefined, type: undefined, body: request.body, method: "POST", path: endpointPath };
+}
+
+function endpoint(request: AnyRequest): Pick<EngineRequest, "method" | "path" | "query"> {
+  switch (request.type) {
+    case RequestType.KeysUpload:
+      return { method: "POST", path: "/v3/keys/upload" };
+    case RequestType.KeysQuery:
+      return { method: "POST", path: "/v3/keys/query" };
+    case RequestType.KeysClaim:
+      return { method: "POST", path: "/v3/keys/claim" };
+    case RequestType.SignatureUpload:
+      return { method: "POST", path: "/v3/keys/signatures/upload" };
+    case RequestType.ToDevice: {
+      const { event_type, txn_id } = request as ToDeviceRequest;
+      return { method: "PUT", path: path`/v3/sendToDevice/${event_type}/${txn_id}` };
+    }
+    case RequestType.RoomMessage: {
+      const { room_id, event_type, txn_id } = request as RoomMessageRequest;
+      return { method: "PUT", path: path`/v3/rooms/${room_id}/send/${event_type}/${txn_id}` };
+    }
+    case RequestType.KeysBackup: {
+      const { version } = request as KeysBackupRequest;
+      return { method: "PUT", path: "/v3/room_keys/keys", query: { version } };
+    }
+  }
+}

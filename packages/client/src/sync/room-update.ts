@@ -1,0 +1,42 @@
+import type { JsonObject } from "../http/homeserver-api.ts";
+
+/** An event of a room as the homeserver gave it, its shape checked as far as this says. */
+export interface RoomEvent extends JsonObject {
+  readonly type: string;
+  readonly event_id: string;
+  readonly sender: string;
+  readonly content: JsonObject;
+  readonly origin_server_ts: number;
+  /** There for state events only. */
+  readonly state_key?: string;
+  readonly unsigned?: JsonObject;
+}
+
+/** An event of the stripped state that comes with an invitation or a knock. */
+export interface StrippedEvent extends JsonObject {
+  readonly type: string;
+  readonly sender: string;
+  readonly content: JsonObject;
+  readonly state_key: string;
+}
+
+/** What one sync response says of a room where this user is joined, or was. */
+export interface RoomUpdate {
+  readonly roomId: string;
+  readonly membership: "join" | "leave";
+  /** State before the timeline, oldest first. State events in the timeline come after it, and count too. */
+  readonly state: readonly RoomEvent[];
+  /** Oldest first. */
+  readonly timeline: readonly RoomEvent[];
+  /** Whether events between the last response and the timeline were left out; changes of members among them may be missing from `state`. */
+  readonly limited: boolean;
+  /** Where the timeline begins; events before it are fetched from here. */
+  readonly prevBatch: string | undefined;
+}
+
+/** What one sync response says of an invitation or a knock. */
+export interface StrippedUpdate {
+  readonly roomId: string;
+  readonly membership: "invite" | "knock";
+  readonly state: readonly StrippedEvent[];
+}
