@@ -8,6 +8,7 @@ const PACKAGES = join(import.meta.dirname, "../packages");
 /** What each published package may import of the others: the arrows of ARCHITECTURE.md, none of which points up. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "key-store-core": [],
+  "key-store-conformance": ["key-store-core"],
   "key-store-memory": ["key-store-core"],
   "key-store-sqlite": ["key-store-core"],
   "key-store-postgres": ["key-store-core"],

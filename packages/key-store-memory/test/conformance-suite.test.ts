@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
+import { type ConformanceTest, keyStoreConformance } from "@holdfast/key-store-conformance";
 import { isKeyStoreError } from "@holdfast/key-store-core";
-import { type ConformanceTest, keyStoreConformance } from "@holdfast/key-store-core/conformance";
 import { describe, it } from "vitest";
 import { type BrokenStore, subjectOf } from "./support/broken.ts";
 import { brokenBatches } from "./support/broken-batches.ts";

@@ -1,8 +1,4 @@
-import {
-  type ConformancePlace,
-  type ConformanceSubject,
-  keyStoreConformance,
-} from "@holdfast/key-store-core/conformance";
+import { type ConformancePlace, type ConformanceSubject, keyStoreConformance } from "@holdfast/key-store-conformance";
 import { describe, it } from "vitest";
 import { MemoryDriver } from "../src/driver.ts";
 import { MemoryKeyStore, MemoryStorage } from "../src/index.ts";

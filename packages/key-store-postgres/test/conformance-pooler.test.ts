@@ -1,4 +1,4 @@
-import { keyStoreConformance } from "@holdfast/key-store-core/conformance";
+import { keyStoreConformance } from "@holdfast/key-store-conformance";
 import { describe, inject, it } from "vitest";
 import { POOLED, testDatabase } from "./server.ts";
 import { postgresSubject } from "./subject.ts";

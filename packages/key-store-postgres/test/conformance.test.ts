@@ -1,4 +1,4 @@
-import { keyStoreConformance } from "@holdfast/key-store-core/conformance";
+import { keyStoreConformance } from "@holdfast/key-store-conformance";
 import { describe, it } from "vitest";
 import { testDatabase } from "./server.ts";
 import { postgresSubject, recordsRead } from "./subject.ts";

@@ -1,4 +1,4 @@
-import type { ConformancePlace, ConformanceSubject, HeldCommits } from "@holdfast/key-store-core/conformance";
+import type { ConformancePlace, ConformanceSubject, HeldCommits } from "@holdfast/key-store-conformance";
 import { PostgresDriver } from "../src/driver.ts";
 import { PostgresKeyStore } from "../src/index.ts";
 import { postgresPlan } from "../src/options.ts";

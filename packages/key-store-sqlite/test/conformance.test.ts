@@ -1,9 +1,5 @@
 import { join } from "node:path";
-import {
-  type ConformancePlace,
-  type ConformanceSubject,
-  keyStoreConformance,
-} from "@holdfast/key-store-core/conformance";
+import { type ConformancePlace, type ConformanceSubject, keyStoreConformance } from "@holdfast/key-store-conformance";
 import Database from "better-sqlite3";
 import { afterAll, describe, it } from "vitest";
 import { SqliteDriver } from "../src/driver.ts";

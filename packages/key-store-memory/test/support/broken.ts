@@ -1,3 +1,4 @@
+import type { ConformancePlace, ConformanceSubject } from "@holdfast/key-store-conformance";
 import {
   type AcquireRequest,
   type DeviceDriver,
@@ -7,7 +8,6 @@ import {
   type KeyStoreDriver,
   type KeyStoreOptions,
 } from "@holdfast/key-store-core";
-import type { ConformancePlace, ConformanceSubject } from "@holdfast/key-store-core/conformance";
 import { MemoryDriver } from "../../src/driver.ts";
 import { MemoryStorage } from "../../src/index.ts";
 import { LockedDriver, RowLocks } from "./row-locks.ts";

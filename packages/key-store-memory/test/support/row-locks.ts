@@ -1,3 +1,4 @@
+import type { HeldCommits } from "@holdfast/key-store-conformance";
 import type {
   AcquireOutcome,
   AcquireRequest,
@@ -9,7 +10,6 @@ import type {
   KeyStoreDriver,
   LeaseHolder,
 } from "@holdfast/key-store-core";
-import type { HeldCommits } from "@holdfast/key-store-core/conformance";
 
 /**
  * The locks on the devices' rows that a database server has and memory needs

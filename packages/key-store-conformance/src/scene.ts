@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import type { AcquireOutcome, ByteRange, CollectionChanges, DeviceDriver, Guard, KeyStoreDriver } from "../driver.ts";
+import type {
+  AcquireOutcome,
+  ByteRange,
+  Change,
+  CollectionChanges,
+  DeviceDriver,
+  Guard,
+  KeyStoreDriver,
+} from "@holdfast/key-store-core";
 import {
   type DeviceRef,
   type DeviceStore,
@@ -8,8 +16,7 @@ import {
   type KeyStoreOptions,
   type LeaseHolder,
   type OpenDeviceOptions,
-} from "../index.ts";
-import type { Change } from "../records.ts";
+} from "@holdfast/key-store-core";
 import { text } from "./bytes.ts";
 import { FaultyDriver } from "./faulty-driver.ts";
 import type {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { KeyStore } from "../key-store.ts";
+import type { KeyStore } from "@holdfast/key-store-core";
 import { rejectsWith } from "./expect.ts";
 import { cutBefore, LIMITS, silence } from "./faulty-driver.ts";
 import { DEVICE, type Define, open, put, ready } from "./scene.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { KeyStore } from "../key-store.ts";
+import type { KeyStore } from "@holdfast/key-store-core";
 import { text, toHex } from "./bytes.ts";
 import { assertPoisoned, rejection, rejectsWith } from "./expect.ts";
 import { cut, gate } from "./faulty-driver.ts";

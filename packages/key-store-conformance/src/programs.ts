@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
+import type { DeviceStore, KeyStore } from "@holdfast/key-store-core";
 import fc from "fast-check";
-import type { DeviceStore, KeyStore } from "../key-store.ts";
 import { hexes, pairs, rejection } from "./expect.ts";
 import { type Commit, ModelDevice, programs, type Read, type Step } from "./model.ts";
 import { type Define, open } from "./scene.ts";

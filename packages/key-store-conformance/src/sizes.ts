@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Change } from "../records.ts";
+import type { Change } from "@holdfast/key-store-core";
 import { numbered, patterned, sameBytes, text, toHex } from "./bytes.ts";
 import { rejectsWith } from "./expect.ts";
 import { DEVICE, type Define, del, open, put, SESSIONS } from "./scene.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { DeviceStore } from "../key-store.ts";
+import type { DeviceStore } from "@holdfast/key-store-core";
 import { text, toHex } from "./bytes.ts";
 import { assertPoisoned, keysOf, rejectsWith } from "./expect.ts";
 import { cutAfter, cutBefore, fatal, type Hook, LIMITS, silence } from "./faulty-driver.ts";

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
-import type { DeviceRef, DeviceStore } from "../key-store.ts";
-import { type Change, type KeyRange, MAX_COLLECTION_NAME_BYTES, MAX_KEY_BYTES, type Page } from "../records.ts";
+import type { DeviceRef, DeviceStore } from "@holdfast/key-store-core";
+import {
+  type Change,
+  type KeyRange,
+  MAX_COLLECTION_NAME_BYTES,
+  MAX_KEY_BYTES,
+  type Page,
+} from "@holdfast/key-store-core";
 import { hex, text, toHex } from "./bytes.ts";
 import { rejectsWith } from "./expect.ts";
 import { DEVICE, type Define, put, SESSIONS } from "./scene.ts";

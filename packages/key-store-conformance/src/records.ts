@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
+import { compareBytes, MAX_COLLECTION_NAME_BYTES, MAX_KEY_BYTES } from "@holdfast/key-store-core";
 import fc from "fast-check";
-import { compareBytes } from "../bytes.ts";
-import { MAX_COLLECTION_NAME_BYTES, MAX_KEY_BYTES } from "../records.ts";
 import { hex, numbered, patterned, sameBytes, text, toHex } from "./bytes.ts";
 import { hexes, keysOf, pairs } from "./expect.ts";
 import { type Define, del, put, SESSIONS } from "./scene.ts";

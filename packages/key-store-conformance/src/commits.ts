@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import type { DeviceStore } from "../key-store.ts";
-import type { Change } from "../records.ts";
+import type { Change, DeviceStore } from "@holdfast/key-store-core";
 import { numbered, text, toHex } from "./bytes.ts";
 import { pairs } from "./expect.ts";
 import { type Define, del, put, SESSIONS } from "./scene.ts";

@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import type { KeyStore } from "../key-store.ts";
-import type { Change } from "../records.ts";
-import type { CollectionUsage } from "../stats.ts";
+import type { Change, CollectionUsage, KeyStore } from "@holdfast/key-store-core";
 import { numbered, text } from "./bytes.ts";
 import { ModelDevice } from "./model.ts";
 import { DEVICE, type Define, del, open, put, SESSIONS } from "./scene.ts";

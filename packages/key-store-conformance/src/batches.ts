@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import type { DeviceStore } from "../key-store.ts";
-import type { Change } from "../records.ts";
+import type { Change, DeviceStore } from "@holdfast/key-store-core";
 import { numbered, text, toHex } from "./bytes.ts";
 import { hexes, keysOf, rejection, rejectsWith } from "./expect.ts";
 import { gate } from "./faulty-driver.ts";

@@ -1,5 +1,5 @@
+import type { Change, KeyRange, Page, StoredRecord } from "@holdfast/key-store-core";
 import fc from "fast-check";
-import type { Change, KeyRange, Page, StoredRecord } from "../records.ts";
 
 /**
  * What a device store is, in the fewest lines: lists of records that are

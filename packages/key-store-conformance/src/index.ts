@@ -1,4 +1,4 @@
-import type { KeyStoreOptions } from "../index.ts";
+import type { KeyStoreOptions } from "@holdfast/key-store-core";
 import { argumentTests } from "./arguments.ts";
 import { availabilityTests } from "./availability.ts";
 import { batchFailureTests } from "./batch-failures.ts";
@@ -34,8 +34,7 @@ export type {
  * for (const test of keyStoreConformance(subject)) it(test.name, test.run, test.timeoutMs);
  * ```
  *
- * Each test asks the subject for a place of its own and frees it. Needs
- * `fast-check`, an optional peer dependency of this package.
+ * Each test asks the subject for a place of its own and frees it.
  *
  * @param options for every store that the suite opens, such as `cacheBytes`;
  * a test that is about an option sets that one itself.

@@ -1,5 +1,4 @@
-import type { KeyStoreDriver } from "../driver.ts";
-import type { KeyStore, KeyStoreOptions } from "../index.ts";
+import type { KeyStore, KeyStoreDriver, KeyStoreOptions } from "@holdfast/key-store-core";
 
 /**
  * One storage of its own for one test: a database, a schema, a file, a piece

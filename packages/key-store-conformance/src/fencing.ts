@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { DeviceDriver, DeviceState, Guard } from "../driver.ts";
+import type { DeviceDriver, DeviceState, Guard } from "@holdfast/key-store-core";
 import { hex, text } from "./bytes.ts";
 import { assertPoisoned, pairs, rejectsWith } from "./expect.ts";
 import { type Acquired, ALL, DEVICE, type Define, open, put, puts, SESSIONS } from "./scene.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
+import type { DeviceRef } from "@holdfast/key-store-core";
 import fc from "fast-check";
-import type { DeviceRef } from "../key-store.ts";
 import { text, toHex } from "./bytes.ts";
 import { rejectsWith } from "./expect.ts";
 import { DEVICE, type Define, open, put, SESSIONS } from "./scene.ts";

@@ -4,14 +4,18 @@ import type {
   ByteRange,
   CollectionChanges,
   DeviceDriver,
+  DeviceRef,
   DeviceState,
+  DeviceSummary,
+  EngineInfo,
   Guard,
   KeyStoreDriver,
-} from "../driver.ts";
-import { KeyStoreError, type KeyStoreErrorCode } from "../errors.ts";
-import type { DeviceRef, DeviceSummary, LeaseHolder } from "../key-store.ts";
-import type { Page, StoredRecord } from "../records.ts";
-import type { EngineInfo, KeyStoreUsage } from "../stats.ts";
+  KeyStoreUsage,
+  LeaseHolder,
+  Page,
+  StoredRecord,
+} from "@holdfast/key-store-core";
+import { KeyStoreError, type KeyStoreErrorCode } from "@holdfast/key-store-core";
 
 /** Every hook of an adapter, of its driver and of a device's. */
 type Hooks = Omit<KeyStoreDriver, "kind" | "name" | "persistence" | "mode"> & DeviceDriver;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { DeviceStore } from "../key-store.ts";
+import type { DeviceStore } from "@holdfast/key-store-core";
 import { text, toHex } from "./bytes.ts";
 import { assertPoisoned, pairs, rejection, rejectsWith } from "./expect.ts";
 import { cut, cutAfter, cutBefore, type Fault, fatal, LIMITS, silence } from "./faulty-driver.ts";

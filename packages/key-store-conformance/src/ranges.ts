@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
+import type { DeviceStore } from "@holdfast/key-store-core";
+import { type KeyRange, MAX_KEY_BYTES, type StoredRecord } from "@holdfast/key-store-core";
 import fc from "fast-check";
-import type { DeviceStore } from "../key-store.ts";
-import { type KeyRange, MAX_KEY_BYTES, type StoredRecord } from "../records.ts";
 import { hex, numbered, text, toHex } from "./bytes.ts";
 import { keysOf } from "./expect.ts";
 import { modelRange, programParts } from "./model.ts";

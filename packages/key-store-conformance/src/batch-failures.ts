@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { DeviceStore } from "../key-store.ts";
+import type { DeviceStore } from "@holdfast/key-store-core";
 import { text, toHex } from "./bytes.ts";
 import { assertPoisoned, rejection, rejectsWith } from "./expect.ts";
 import { cutAfter, fatal } from "./faulty-driver.ts";

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import type { KeyStoreErrorCode } from "../errors.ts";
-import { isKeyStoreError, type KeyStoreError } from "../errors.ts";
-import type { DeviceStore } from "../key-store.ts";
-import type { StoredRecord } from "../records.ts";
+import type { DeviceStore, KeyStoreErrorCode, StoredRecord } from "@holdfast/key-store-core";
+import { isKeyStoreError, type KeyStoreError } from "@holdfast/key-store-core";
 import { toHex } from "./bytes.ts";
 
 /** Runs `work` and answers with the error of this code that it rejects with; fails where it does anything else. */
