@@ -27,8 +27,17 @@ export interface DevPostgres extends AsyncDisposable {
   createDatabase(): Promise<string>;
   /** Stops the server: `"fast"` ends sessions and shuts down, `"immediate"` is as good as a power cut. */
   stop(mode?: "fast" | "immediate"): Promise<void>;
+  /** Stops it as a power cut does: `stop("immediate")`. */
+  stopImmediate(): Promise<void>;
   /** Starts it again, with the same files and port. */
   start(): Promise<void>;
+  /** Stops it and starts it again. Default: `"fast"`. */
+  restart(mode?: "fast" | "immediate"): Promise<void>;
+  /**
+   * Ends the sessions of clients, by `pg_terminate_backend`; answers with how
+   * many. Default: of every client; else of those with this `application_name`.
+   */
+  terminateBackends(applicationName?: string): Promise<number>;
 }
 
 const USER = "postgres";
@@ -150,6 +159,28 @@ class Server implements DevPostgres {
       return;
     }
     await this.#embedded.stop();
+  }
+
+  stopImmediate(): Promise<void> {
+    return this.stop("immediate");
+  }
+
+  async restart(mode: "fast" | "immediate" = "fast"): Promise<void> {
+    await this.stop(mode);
+    await this.start();
+  }
+
+  async terminateBackends(applicationName?: string): Promise<number> {
+    const sql = postgres(this.url(), { max: 1, onnotice: () => {} });
+    try {
+      const ended = await sql`
+        select pg_terminate_backend(pid) from pg_stat_activity
+        where backend_type = 'client backend' and pid <> pg_backend_pid()
+        and application_name = coalesce(${applicationName ?? null}, application_name)`;
+      return ended.length;
+    } finally {
+      await sql.end();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -36,6 +36,25 @@ it("a server is durable, and keeps its data through every kind of stop", async (
   expect(await ask(url, "select n from kept order by n")).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
 });
 
+it("a server ends the sessions of its clients, by name or all of them, and is restarted", async () => {
+  await using server = await startPostgres();
+  const victims = ["one", "two"].map((name) => {
+    const connection = { application_name: name };
+    return postgres(server.url(), { max: 1, onnotice: () => {}, connection });
+  });
+  try {
+    for (const sql of victims) await sql`select`;
+    expect(await server.terminateBackends("one")).toBe(1);
+    expect(await server.terminateBackends()).toBe(1);
+    await server.restart("immediate");
+    expect(await ask(server.url(), "select 1 as one")).toEqual([{ one: 1 }]);
+    await server.stopImmediate();
+    await expect(ask(server.url(), "select 1")).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  } finally {
+    for (const sql of victims) await sql.end({ timeout: 1 });
+  }
+});
+
 it("a server leaves nothing behind once it is disposed of", async () => {
   const server = await startPostgres();
   const { dataDirectory } = server;
