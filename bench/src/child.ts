@@ -1,39 +1,52 @@
 /**
- * A child process: workloads on one engine, one after the other on one device.
+ * A child process: workloads on one engine, one after the other on one device or database.
  * Its task comes as its argument; an answer for each workload goes to the parent.
  */
 import { writeFile } from "node:fs/promises";
 import { Session } from "node:inspector/promises";
 import { join } from "node:path";
 import { setImmediate as eventLoopTurn } from "node:timers/promises";
-import { subjectOf } from "./engines/index.ts";
+import { cryptoSubject, indexedDbSubject } from "./engines/index.ts";
 import type { Subject } from "./engines/subject.ts";
-import { type Measurement, type Reply, type Task, WARMED_UP } from "./protocol.ts";
-import { workloads } from "./workloads/index.ts";
-import { Scene } from "./workloads/scene.ts";
+import { type Reply, type Task, WARMED_UP, type WorkloadName } from "./protocol.ts";
+import { cryptoWorkloads } from "./workloads/crypto/index.ts";
+import { Scene } from "./workloads/crypto/scene.ts";
+import { Database } from "./workloads/indexeddb/database.ts";
+import { indexedDbWorkloads } from "./workloads/indexeddb/index.ts";
 import type { Prepared } from "./workloads/workload.ts";
 
 async function measure(task: Task): Promise<void> {
-  await using subject = await subjectOf(task);
-  const scene = await Scene.set(subject);
-  for (let times = 0; times < task.warmUps; times += 1) {
-    for (const workload of WARMED_UP) {
-      const prepared = await workloads[workload](scene, task);
-      await prepared.run();
-      await prepared.check();
+  if (task.kind === "crypto") {
+    await using subject = await cryptoSubject(task);
+    const scene = await Scene.set(subject);
+    for (let times = 0; times < task.warmUps; times += 1) {
+      for (const workload of WARMED_UP) {
+        const prepared = await cryptoWorkloads[workload](scene, task);
+        await prepared.run();
+        await prepared.check();
+      }
     }
+    for (const workload of task.workloads) {
+      await measureOne(subject, task, workload, await cryptoWorkloads[workload](scene, task));
+    }
+    await scene.close();
+  } else {
+    await using subject = await indexedDbSubject(task);
+    const database = await Database.create(subject);
+    for (const workload of task.workloads) {
+      await measureOne(subject, task, workload, await indexedDbWorkloads[workload](database, task));
+    }
+    await database.close();
   }
-  for (const workload of task.workloads) {
-    const prepared = await workloads[workload](scene, task);
-    const profile = task.profiles && join(task.profiles, `${workload}.cpuprofile`);
-    const measurement = await measureOne(subject, prepared, profile);
-    await prepared.check();
-    answer({ workload, measurement });
-  }
-  await scene.close();
 }
 
-async function measureOne(subject: Subject, prepared: Prepared, profile: string | undefined): Promise<Measurement> {
+async function measureOne(
+  subject: Subject<unknown>,
+  task: Task,
+  workload: WorkloadName,
+  prepared: Prepared,
+): Promise<void> {
+  const profile = task.profiles && join(task.profiles, `${workload}.cpuprofile`);
   const before = { commits: await subject.commits(), statements: await subject.statements() };
   // What came before is not the workload's to clear away.
   globalThis.gc?.();
@@ -51,7 +64,9 @@ async function measureOne(subject: Subject, prepared: Prepared, profile: string 
     before.statements === undefined || after.statements === undefined
       ? undefined
       : after.statements - before.statements;
-  return { ms, cpuMs: (user + system) / 1_000, calls: prepared.calls, commits, statements };
+  await prepared.check();
+  const measurement = { ms, cpuMs: (user + system) / 1_000, calls: prepared.calls, commits, statements };
+  answer({ workload, measurement });
 }
 
 /** Profiles until the function that it answers with is called, which writes the profile. */

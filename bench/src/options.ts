@@ -1,13 +1,23 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { ENGINES, type EngineName, FULL_SIZE, type Sizes, WORKLOADS, type WorkloadName } from "./protocol.ts";
+import {
+  CRYPTO_WORKLOADS,
+  ENGINES,
+  type EngineName,
+  FULL_SIZE,
+  INDEXEDDB_WORKLOADS,
+  type Sizes,
+  WORKLOADS,
+  type WorkloadName,
+} from "./protocol.ts";
 
 export const USAGE = `pnpm bench [options]
 
   --json FILE     writes the figures to a file too
   --runs N        takes the medians of N runs; default 5
   --only NAMES    only these workloads and engines, separated by commas
-                  workloads: ${WORKLOADS.join(", ")}
+                  workloads: ${CRYPTO_WORKLOADS.join(", ")},
+                  ${INDEXEDDB_WORKLOADS.join(", ")}
                   engines: ${ENGINES.join(", ")}
   --warm-ups N    runs encrypt, decrypt, share and receive N times untimed first, as if the program had
                   run for a while; default 0, a program that has just started
@@ -84,5 +94,6 @@ function scaled(scale: number): Sizes {
     rooms: times(FULL_SIZE.rooms),
     importedKeys: times(FULL_SIZE.importedKeys),
     trackedUsers: times(FULL_SIZE.trackedUsers),
+    records: times(FULL_SIZE.records),
   };
 }

@@ -1,9 +1,17 @@
-/** What is measured, in the order of the table. */
-export const WORKLOADS = ["encrypt", "decrypt", "share", "receive", "import", "open"] as const;
+/** What is measured of the crypto engine. */
+export const CRYPTO_WORKLOADS = ["encrypt", "decrypt", "share", "receive", "import", "open"] as const;
+export type CryptoWorkloadName = (typeof CRYPTO_WORKLOADS)[number];
+
+/** What is measured of IndexedDB by itself. */
+export const INDEXEDDB_WORKLOADS = ["puts", "gets", "gets-apart", "get-all", "cursor", "index-scan"] as const;
+export type IndexedDbWorkloadName = (typeof INDEXEDDB_WORKLOADS)[number];
+
+/** All that is measured, in the order of the table. */
+export const WORKLOADS = [...CRYPTO_WORKLOADS, ...INDEXEDDB_WORKLOADS] as const;
 export type WorkloadName = (typeof WORKLOADS)[number];
 
 /** Workloads of many calls: a program that has run for a while has made them all before. */
-export const WARMED_UP: readonly WorkloadName[] = ["encrypt", "decrypt", "share", "receive"];
+export const WARMED_UP: readonly CryptoWorkloadName[] = ["encrypt", "decrypt", "share", "receive"];
 
 /** What it is measured on: first the two that the others are compared with. */
 export const ENGINES = ["in-memory", "fake-indexeddb", "memory", "sqlite", "postgres"] as const;
@@ -19,15 +27,30 @@ export interface Sizes {
   readonly importedKeys: number;
   /** Users whose devices are tracked when the device is opened. */
   readonly trackedUsers: number;
+  /** Records of an object store. */
+  readonly records: number;
 }
 
 /** What the issue of the benchmark asks for. */
-export const FULL_SIZE: Sizes = { events: 300, rooms: 300, importedKeys: 20_000, trackedUsers: 10_000 };
+export const FULL_SIZE: Sizes = {
+  events: 300,
+  rooms: 300,
+  importedKeys: 20_000,
+  trackedUsers: 10_000,
+  records: 10_000,
+};
 
-/** What a child process is to do: these workloads on one engine, in their order, once. */
-export interface Task {
+/** The workloads of a child process, in their order: all of one kind, which share a device or a database. */
+export type TaskWorkloads =
+  | { readonly kind: "crypto"; readonly workloads: readonly CryptoWorkloadName[] }
+  | { readonly kind: "indexeddb"; readonly workloads: readonly IndexedDbWorkloadName[] };
+
+/** What a child process is to do: these workloads on one engine, once. */
+export type Task = TaskWorkloads & TaskSurroundings;
+
+/** Where and how a child process works. */
+export interface TaskSurroundings {
   readonly engine: EngineName;
-  readonly workloads: readonly WorkloadName[];
   readonly sizes: Sizes;
   /** How often each workload of {@link WARMED_UP} runs beforehand, untimed. */
   readonly warmUps: number;
@@ -53,7 +76,7 @@ export interface Measurement {
   readonly ms: number;
   /** Of them, how long the process's main thread was at work: what another busy program on the machine changes least. */
   readonly cpuMs: number;
-  /** Calls of the crypto engine, each awaited before the next. */
+  /** Calls of the crypto engine, each awaited before the next; or requests of IndexedDB. */
   readonly calls: number;
   /** Durable commits, as the key store counts them; 0 where nothing is durable. */
   readonly commits: number;

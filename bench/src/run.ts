@@ -7,9 +7,18 @@ import { DatabaseServer } from "./database-server.ts";
 import { type Machine, MachineFigures, requireDisk } from "./machine.ts";
 import { exportedRoomKeys } from "./matrix/exported-keys.ts";
 import type { Options } from "./options.ts";
-import type { EngineName, Measurement, Reply, Task, WorkloadName } from "./protocol.ts";
+import {
+  CRYPTO_WORKLOADS,
+  type EngineName,
+  INDEXEDDB_WORKLOADS,
+  type Measurement,
+  type Reply,
+  type Task,
+  type TaskWorkloads,
+  type WorkloadName,
+} from "./protocol.ts";
 
-/** How long one child may take: all workloads on one engine. */
+/** How long one child may take: all workloads of a kind on one engine. */
 const CHILD_TIMEOUT_MS = 600_000;
 
 /** All measurements of one workload on one engine, in the order of the runs. */
@@ -26,8 +35,9 @@ export interface Figures {
 
 /**
  * Measures everything that is asked for. In every run each engine has a
- * process to itself, and the order of the engines changes from run to run, so
- * that a machine which is slow for a while is slow for all. What the machine's
+ * process to itself for each kind of workload, and the order of the engines
+ * changes from run to run, so that a machine which is slow for a while is slow
+ * for all. What the machine's
  * disk and network cost is measured again before each of these processes.
  */
 export async function measureAll(options: Options, progress: (line: string) => void): Promise<Figures> {
@@ -48,38 +58,49 @@ export async function measureAll(options: Options, progress: (line: string) => v
   for (let run = 0; run < runs; run += 1) {
     await writeFile(exportedKeysFile, JSON.stringify(exportedRoomKeys(sizes.importedKeys)));
     for (const engine of beginningWith(run, engines)) {
-      progress(`run ${run + 1} of ${runs}: this machine`);
-      if (server === undefined) await machine.measure(directory, undefined);
-      else await server.withDatabase(({ url }) => machine.measure(directory, url));
-      const own = join(directory, "child");
-      await mkdir(own);
-      const profiles = options.profile && join(options.profile, `${engine}-${run + 1}`);
-      if (profiles !== undefined) await mkdir(profiles, { recursive: true });
-      const task: Task = {
-        engine,
-        workloads: workloads.filter((workload) => canRun(workload, engine)),
-        sizes,
-        warmUps: options.warmUps,
-        directory: own,
-        exportedKeysFile,
-        profiles,
-      };
-      const keep = (workload: WorkloadName, measurement: Measurement): void => {
-        progress(`run ${run + 1} of ${runs}: ${workload} on ${engine}`);
-        series.find((one) => one.workload === workload && one.engine === engine)?.measurements.push(measurement);
-      };
-      if (engine !== "postgres" || server === undefined) await measureInChild(task, keep);
-      else await server.withDatabase((postgres) => measureInChild({ ...task, postgres }, keep));
-      await rm(own, { recursive: true });
+      for (const part of partsOf(workloads, engine)) {
+        progress(`run ${run + 1} of ${runs}: this machine`);
+        if (server === undefined) await machine.measure(directory, undefined);
+        else await server.withDatabase(({ url }) => machine.measure(directory, url));
+        const own = join(directory, "child");
+        await mkdir(own);
+        const profiles = options.profile && join(options.profile, `${engine}-${run + 1}`);
+        if (profiles !== undefined) await mkdir(profiles, { recursive: true });
+        const { warmUps } = options;
+        const task: Task = { ...part, engine, sizes, warmUps, directory: own, exportedKeysFile, profiles };
+        const keep = (workload: WorkloadName, measurement: Measurement): void => {
+          progress(`run ${run + 1} of ${runs}: ${workload} on ${engine}`);
+          series.find((one) => one.workload === workload && one.engine === engine)?.measurements.push(measurement);
+        };
+        if (engine !== "postgres" || server === undefined) await measureInChild(task, keep);
+        else await server.withDatabase((postgres) => measureInChild({ ...task, postgres }, keep));
+        await rm(own, { recursive: true });
+      }
     }
   }
   progress("");
   return { machine: machine.medians, series };
 }
 
-/** The engine's own memory is gone when it closes: there is no device in it to open again. */
+/** The crypto engine's own memory is no IndexedDB, and gone when it closes: there is no device in it to open again. */
 function canRun(workload: WorkloadName, engine: EngineName): boolean {
-  return workload !== "open" || engine !== "in-memory";
+  return engine !== "in-memory" || (workload !== "open" && !isAmong(INDEXEDDB_WORKLOADS, workload));
+}
+
+/** What is to be measured on an engine, by processes. */
+function partsOf(workloads: readonly WorkloadName[], engine: EngineName): TaskWorkloads[] {
+  const mine = workloads.filter((workload) => canRun(workload, engine));
+  const crypto = mine.filter((workload) => isAmong(CRYPTO_WORKLOADS, workload));
+  const indexeddb = mine.filter((workload) => isAmong(INDEXEDDB_WORKLOADS, workload));
+  const parts: TaskWorkloads[] = [
+    { kind: "crypto", workloads: crypto },
+    { kind: "indexeddb", workloads: indexeddb },
+  ];
+  return parts.filter((part) => part.workloads.length > 0);
+}
+
+function isAmong<Name extends WorkloadName>(names: readonly Name[], name: WorkloadName): name is Name {
+  return (names as readonly WorkloadName[]).includes(name);
 }
 
 /** The same, beginning elsewhere in every run. */
@@ -98,7 +119,7 @@ async function measureInChild(
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   const timer = setTimeout(() => child.kill("SIGKILL"), CHILD_TIMEOUT_MS);
-  const waiting = new Set(task.workloads);
+  const waiting = new Set<WorkloadName>(task.workloads);
   let failure: string | undefined;
   child.on("message", (message) => {
     const reply = message as Reply;

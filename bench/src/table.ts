@@ -35,7 +35,7 @@ export function report(machine: Machine, lines: readonly Line[], { runs, sizes, 
 const LEGEND = `cpu ms: of the main thread. × fake: in times of fake-indexeddb in the same run. less syncs: after commits × fsync (sqlite) or
 commits × round trip (postgres) is taken off; for postgres, in brackets, with commits × durable commit.`;
 
-function title(workload: WorkloadName, { events, rooms, importedKeys, trackedUsers }: Sizes): string {
+function title(workload: WorkloadName, { events, rooms, importedKeys, trackedUsers, records }: Sizes): string {
   const titles: Record<WorkloadName, string> = {
     encrypt: `encrypt: ${events} messages in one room`,
     decrypt: `decrypt: ${events} messages in one room`,
@@ -43,6 +43,12 @@ function title(workload: WorkloadName, { events, rooms, importedKeys, trackedUse
     receive: `receive: one sync that brings ${rooms} room keys`,
     import: `import: ${importedKeys} room keys`,
     open: `open: a device that tracks ${trackedUsers} users`,
+    puts: `puts: ${records} records in one transaction`,
+    gets: `gets: ${records} records in one transaction`,
+    "gets-apart": `gets-apart: ${records} records, each in a transaction of its own`,
+    "get-all": `get-all: ${records} records by one getAll()`,
+    cursor: `cursor: over ${records} records`,
+    "index-scan": `index-scan: a cursor over ${records} entries of an index`,
   };
   return titles[workload];
 }

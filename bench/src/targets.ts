@@ -1,4 +1,4 @@
-import { type EngineName, type Sizes, WORKLOADS, type WorkloadName } from "./protocol.ts";
+import { CRYPTO_WORKLOADS, type EngineName, INDEXEDDB_WORKLOADS, type Sizes, type WorkloadName } from "./protocol.ts";
 
 /**
  * What a target is about:
@@ -17,7 +17,7 @@ export interface Target {
   readonly atMost: number;
 }
 
-const COMPARED = WORKLOADS.filter((name) => name !== "open");
+const COMPARED = CRYPTO_WORKLOADS.filter((name) => name !== "open");
 
 /** Every target there is. */
 export const TARGETS: readonly Target[] = [
@@ -28,11 +28,14 @@ export const TARGETS: readonly Target[] = [
   { engine: "postgres", workloads: COMPARED, reckoning: "less durability", atMost: 1.5 },
   { engine: "postgres", workloads: ["import"], reckoning: "measured", atMost: 0.25 },
   { engine: "postgres", workloads: ["import", "open"], reckoning: "statements", atMost: 0.05 },
+  { engine: "memory", workloads: INDEXEDDB_WORKLOADS, reckoning: "measured", atMost: 1 },
+  { engine: "sqlite", workloads: INDEXEDDB_WORKLOADS, reckoning: "measured", atMost: 1.5 },
 ];
 
 /** Of how many records a workload is, for targets on statements. */
 export function recordsOf(workload: WorkloadName, sizes: Sizes): number {
   if (workload === "import") return sizes.importedKeys;
   if (workload === "open") return sizes.trackedUsers;
-  return workload === "share" || workload === "receive" ? sizes.rooms : sizes.events;
+  if (workload === "share" || workload === "receive") return sizes.rooms;
+  return workload === "encrypt" || workload === "decrypt" ? sizes.events : sizes.records;
 }

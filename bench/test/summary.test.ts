@@ -56,6 +56,18 @@ describe("a line of the table", () => {
     expect(missed?.targets).toEqual([{ reckoning: "measured", atMost: 0.8, found: 0.81, reached: false }]);
   });
 
+  it("judges IndexedDB by itself as measured, on SQLite with its commits", () => {
+    const puts = (engine: Series["engine"], ms: number): Series => ({ ...series(engine, [ms]), workload: "puts" });
+    const all = [puts("fake-indexeddb", 100), puts("memory", 101), puts("sqlite", 150), puts("postgres", 900)];
+    const lines = summary({ machine: MACHINE, series: all }, FULL_SIZE);
+    expect(lines.map(({ targets }) => targets)).toEqual([
+      [],
+      [{ reckoning: "measured", atMost: 1, found: 1.01, reached: false }],
+      [{ reckoning: "measured", atMost: 1.5, found: 1.5, reached: true }],
+      [],
+    ]);
+  });
+
   it("counts the statements of PostgreSQL per record", () => {
     const imported = {
       ...series("postgres", [100], { commits: 1, statements: 20_000 }),

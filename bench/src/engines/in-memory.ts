@@ -1,8 +1,8 @@
 import { DeviceId, initAsync, OlmMachine, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
-import { DEVICE, type Subject } from "./subject.ts";
+import { DEVICE, type OpenEngine, type Subject } from "./subject.ts";
 
 /** The engine's own store in memory, written in Rust, without IndexedDB: the floor. What it holds is gone when it closes. */
-export async function inMemorySubject(): Promise<Subject> {
+export async function inMemorySubject(): Promise<Subject<OpenEngine>> {
   await initAsync();
   return {
     async open() {

@@ -1,13 +1,17 @@
 import type { Task } from "../protocol.ts";
-import type { Subject } from "./subject.ts";
+import type { OpenEngine, OpenIndexedDb, Subject } from "./subject.ts";
 
-/** What a task measures. Imports what that needs and nothing else: each engine has its process to itself. */
-export async function subjectOf({ engine, directory, postgres }: Task): Promise<Subject> {
-  if (engine === "in-memory") return (await import("./in-memory.ts")).inMemorySubject();
-  if (engine === "fake-indexeddb") return (await import("./fake-indexeddb.ts")).fakeIndexedDbSubject();
-  const holdfast = await import("./holdfast.ts");
-  if (engine === "memory") return holdfast.memorySubject();
-  if (engine === "sqlite") return holdfast.sqliteSubject(directory);
-  if (postgres === undefined) throw new Error("a task on PostgreSQL needs a database");
-  return holdfast.postgresSubject(postgres);
+/** The crypto engine on what a task measures. Imports that and nothing else: each engine has its process to itself. */
+export async function cryptoSubject(task: Task): Promise<Subject<OpenEngine>> {
+  if (task.engine === "in-memory") return (await import("./in-memory.ts")).inMemorySubject();
+  if (task.engine === "fake-indexeddb") return (await import("./fake-indexeddb.ts")).olmMachineOnFakeIndexedDb();
+  const { keyStoreSubject, olmMachineOn } = await import("./holdfast.ts");
+  return keyStoreSubject(task, olmMachineOn);
+}
+
+/** IndexedDB on what a task measures. */
+export async function indexedDbSubject(task: Task): Promise<Subject<OpenIndexedDb>> {
+  if (task.engine === "fake-indexeddb") return (await import("./fake-indexeddb.ts")).fakeIndexedDb();
+  const { indexedDbOn, keyStoreSubject } = await import("./holdfast.ts");
+  return keyStoreSubject(task, indexedDbOn);
 }

@@ -1,3 +1,4 @@
+import type { IDBFactory } from "@holdfast/indexeddb";
 import type { OlmMachine } from "@matrix-org/matrix-sdk-crypto-wasm";
 
 /** The device that is measured. */
@@ -12,10 +13,16 @@ export interface OpenEngine {
   close(): Promise<void>;
 }
 
-/** One way to keep a crypto engine's state. */
-export interface Subject extends AsyncDisposable {
-  /** Opens the device, with nothing kept from an earlier opening but what the store holds. */
-  open(): Promise<OpenEngine>;
+/** An implementation of IndexedDB that runs. */
+export interface OpenIndexedDb {
+  readonly factory: IDBFactory;
+  close(): Promise<void>;
+}
+
+/** One way to keep the state of a crypto engine, or of IndexedDB's databases. */
+export interface Subject<Opened> extends AsyncDisposable {
+  /** Opens it, with nothing kept from an earlier opening but what the store holds. */
+  open(): Promise<Opened>;
   /** Durable commits until now. */
   commits(): Promise<number>;
   /** Statements that PostgreSQL ran until now; `undefined` where there is none. */

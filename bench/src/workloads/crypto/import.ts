@@ -1,8 +1,9 @@
 import { readFile } from "node:fs/promises";
-import { expectEqual, type Workload } from "./workload.ts";
+import { expectEqual } from "../workload.ts";
+import type { CryptoWorkload } from "./scene.ts";
 
 /** A key export, imported in one call. */
-export const importKeys: Workload = async ({ machine }, { sizes, exportedKeysFile }) => {
+export const importKeys: CryptoWorkload = async ({ machine }, { sizes, exportedKeysFile }) => {
   const exported = await readFile(exportedKeysFile, "utf8");
   const before = (await machine.roomKeyCounts()).total;
   let imported = 0;

@@ -1,24 +1,28 @@
 import { DeviceId, OlmMachine as Machine, type OlmMachine, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
-import type { OpenEngine, Subject } from "../engines/subject.ts";
-import { introduce } from "../matrix/introduce.ts";
+import type { OpenEngine, Subject } from "../../engines/subject.ts";
+import { introduce } from "../../matrix/introduce.ts";
+import type { Workload } from "../workload.ts";
 
 /** Another user's device. */
 export const PEER = { userId: "@peer:localhost", deviceId: "PEER" } as const;
 
+/** Engine calls, each awaited before the next. */
+export type CryptoWorkload = Workload<Scene>;
+
 /** The measured device, and another one, in this process's memory, that it knows and has Olm sessions with. */
 export class Scene {
   readonly peer: OlmMachine;
-  readonly #subject: Subject;
+  readonly #subject: Subject<OpenEngine>;
   #engine: OpenEngine;
   #rooms = 0;
 
-  private constructor(subject: Subject, engine: OpenEngine, peer: OlmMachine) {
+  private constructor(subject: Subject<OpenEngine>, engine: OpenEngine, peer: OlmMachine) {
     this.#subject = subject;
     this.#engine = engine;
     this.peer = peer;
   }
 
-  static async set(subject: Subject): Promise<Scene> {
+  static async set(subject: Subject<OpenEngine>): Promise<Scene> {
     const engine = await subject.open();
     const peer = await Machine.initialize(new UserId(PEER.userId), new DeviceId(PEER.deviceId));
     await introduce(engine.machine, peer);

@@ -1,13 +1,13 @@
-import type { WorkloadName } from "../protocol.ts";
+import type { CryptoWorkloadName } from "../../protocol.ts";
 import { decrypt } from "./decrypt.ts";
 import { encrypt } from "./encrypt.ts";
 import { importKeys } from "./import.ts";
 import { open } from "./open.ts";
 import { receive } from "./receive.ts";
+import type { CryptoWorkload } from "./scene.ts";
 import { share } from "./share.ts";
-import type { Workload } from "./workload.ts";
 
-export const workloads: Readonly<Record<WorkloadName, Workload>> = {
+export const cryptoWorkloads: Readonly<Record<CryptoWorkloadName, CryptoWorkload>> = {
   encrypt,
   decrypt,
   share,

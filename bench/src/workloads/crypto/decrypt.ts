@@ -1,9 +1,10 @@
 import { DeviceLists } from "@matrix-org/matrix-sdk-crypto-wasm";
-import { bodies, bodyOf, decryptedEvent, encryptedEvent, oneTimeKeyCounts, roomKeyEvents } from "../matrix/rooms.ts";
-import { expectEqual, type Workload } from "./workload.ts";
+import { bodies, bodyOf, decryptedEvent, encryptedEvent, oneTimeKeyCounts, roomKeyEvents } from "../../matrix/rooms.ts";
+import { expectEqual } from "../workload.ts";
+import type { CryptoWorkload } from "./scene.ts";
 
 /** The peer's messages in one room, whose key the device has. */
-export const decrypt: Workload = async (scene, { sizes }) => {
+export const decrypt: CryptoWorkload = async (scene, { sizes }) => {
   const { machine, peer } = scene;
   const [room = ""] = scene.newRooms(1);
   const keys = await roomKeyEvents(peer, machine, [room]);

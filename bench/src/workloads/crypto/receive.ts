@@ -1,9 +1,10 @@
 import { DeviceLists } from "@matrix-org/matrix-sdk-crypto-wasm";
-import { bodyOf, decryptedEvent, encryptedEvent, oneTimeKeyCounts, roomKeyEvents } from "../matrix/rooms.ts";
-import { expectEqual, type Workload } from "./workload.ts";
+import { bodyOf, decryptedEvent, encryptedEvent, oneTimeKeyCounts, roomKeyEvents } from "../../matrix/rooms.ts";
+import { expectEqual } from "../workload.ts";
+import type { CryptoWorkload } from "./scene.ts";
 
 /** One sync that brings the keys of many rooms. */
-export const receive: Workload = async (scene, { sizes }) => {
+export const receive: CryptoWorkload = async (scene, { sizes }) => {
   const { machine, peer } = scene;
   const rooms = scene.newRooms(sizes.rooms);
   const events = JSON.stringify(await roomKeyEvents(peer, machine, rooms));

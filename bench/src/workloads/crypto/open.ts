@@ -1,11 +1,12 @@
 import { UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
-import { expectEqual, type Workload } from "./workload.ts";
+import { expectEqual } from "../workload.ts";
+import type { CryptoWorkload } from "./scene.ts";
 
 /** How many users are added to the device in one call, beforehand. */
 const USERS_PER_CALL = 1_000;
 
 /** A device that tracks many users, opened until it knows them all. */
-export const open: Workload = async (scene, { sizes }) => {
+export const open: CryptoWorkload = async (scene, { sizes }) => {
   const before = (await scene.machine.trackedUsers()).size;
   for (let index = 0; index < sizes.trackedUsers; index += USERS_PER_CALL) {
     const length = Math.min(USERS_PER_CALL, sizes.trackedUsers - index);

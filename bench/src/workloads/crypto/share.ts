@@ -1,9 +1,9 @@
-import { shareRoomKey } from "../matrix/rooms.ts";
-import { PEER } from "./scene.ts";
-import { expectEqual, type Workload } from "./workload.ts";
+import { shareRoomKey } from "../../matrix/rooms.ts";
+import { expectEqual } from "../workload.ts";
+import { type CryptoWorkload, PEER } from "./scene.ts";
 
 /** A new room key shared in each of many rooms: two calls each, to make the request and to say that it was sent. */
-export const share: Workload = async (scene, { sizes }) => {
+export const share: CryptoWorkload = async (scene, { sizes }) => {
   const { machine } = scene;
   const rooms = scene.newRooms(sizes.rooms);
   let requests = 0;

@@ -1,10 +1,10 @@
 import { RoomId } from "@matrix-org/matrix-sdk-crypto-wasm";
-import { bodies, messageContent, shareRoomKey } from "../matrix/rooms.ts";
-import { PEER } from "./scene.ts";
-import { expectEqual, type Workload } from "./workload.ts";
+import { bodies, messageContent, shareRoomKey } from "../../matrix/rooms.ts";
+import { expectEqual } from "../workload.ts";
+import { type CryptoWorkload, PEER } from "./scene.ts";
 
 /** Messages encrypted in one room, whose key the peer has. */
-export const encrypt: Workload = async (scene, { sizes }) => {
+export const encrypt: CryptoWorkload = async (scene, { sizes }) => {
   const { machine } = scene;
   const [room = ""] = scene.newRooms(1);
   await shareRoomKey(machine, room, PEER.userId);
