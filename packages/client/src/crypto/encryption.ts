@@ -33,8 +33,23 @@ export interface Encryption {
    *
    * @throws what `HomeserverApi.request` and {@link run} throw
    */
-  send(request: EngineRequest): Promise<void>;
+  send(request: EngineRequest, signal?: AbortSignal): Promise<void>;
 
-  /** Sends all that the engine has to send, in order, until it has nothing more. Calls that overlap share one round. */
-  flush(signal?: AbortSignal): Promise<void>;
+  /**
+   * Sends all that the engine had to send when this was called, and what comes
+   * of it, in order. Calls that overlap share one round. A request that fails
+   * does not hold up those after it; it is there again at the next call.
+   *
+   * @throws the first failure, when everything was tried
+   */
+  flush(): Promise<void>;
+
+  /** Calls `listener` when room keys have come; answers with how to take it off. They are durable soon after, not yet when it is called. */
+  onRoomKeys(listener: (keys: readonly RoomKey[]) => void): () => void;
+}
+
+/** Which room key: a Megolm session of a room. */
+export interface RoomKey {
+  readonly roomId: string;
+  readonly sessionId: string;
 }

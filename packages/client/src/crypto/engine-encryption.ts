@@ -1,0 +1,110 @@
+import type { Change, DeviceStore, Logger } from "@holdfast/key-store-core";
+import { type OlmMachine, type OutgoingRequest, RequestType } from "@matrix-org/matrix-sdk-crypto-wasm";
+import type { OlmEngine } from "../engine/olm-engine.ts";
+import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
+import type { OpenCollection } from "../records/sealed-collection.ts";
+import type { Encryption, RoomKey } from "./encryption.ts";
+import type { DeviceIdentity } from "./identity-guard.ts";
+import { KeyUpload } from "./key-upload.ts";
+import { type EngineRequest, engineRequest } from "./outgoing.ts";
+import { Rounds } from "./rounds.ts";
+
+/** The collection of the client's single records. */
+export const CLIENT_COLLECTION = "client";
+
+/** What an {@link EngineEncryption} is made of. */
+export interface EngineEncryptionParts {
+  readonly engine: OlmEngine;
+  readonly collection: OpenCollection;
+  readonly api: HomeserverApi;
+  readonly logger: Logger;
+}
+
+/** {@link Encryption} on an opened engine. Nothing is sent of its own accord. */
+export class EngineEncryption implements Encryption {
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly identity: DeviceIdentity;
+  readonly deviceStore: DeviceStore;
+  readonly collection: OpenCollection;
+  readonly #engine: OlmEngine;
+  readonly #api: HomeserverApi;
+  readonly #upload: KeyUpload;
+  readonly #logger: Logger;
+  readonly #listeners = new Set<(keys: readonly RoomKey[]) => void>();
+  readonly #rounds = new Rounds(() => this.#flushOnce());
+  readonly #closing = new AbortController();
+
+  constructor({ engine, collection, api, logger }: EngineEncryptionParts) {
+    this.#engine = engine;
+    this.#api = api;
+    this.#logger = logger;
+    this.collection = collection;
+    this.deviceStore = engine.deviceStore;
+    this.userId = engine.deviceStore.device.userId;
+    this.deviceId = engine.deviceStore.device.deviceId;
+    const { curve25519, ed25519 } = engine.machine.identityKeys;
+    this.identity = Object.freeze({ curve25519: curve25519.toBase64(), ed25519: ed25519.toBase64() });
+    const records = collection<JsonObject>(CLIENT_COLLECTION);
+    this.#upload = new KeyUpload({ api, encryption: this, records, identity: this.identity, logger });
+    engine.machine.registerRoomKeyUpdatedCallback(async (infos) => {
+      const keys = infos.map(({ roomId, sessionId }) => ({ roomId: roomId.toString(), sessionId }));
+      for (const listener of this.#listeners) listener(keys);
+    });
+  }
+
+  run<T>(work: (machine: OlmMachine) => Promise<T>): Promise<T> {
+    return this.#engine.run(work);
+  }
+
+  commit(changes: readonly Change[]): Promise<void> {
+    return this.deviceStore.commit(changes);
+  }
+
+  async send(request: EngineRequest, signal?: AbortSignal): Promise<void> {
+    const until = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
+    if (request.type === RequestType.KeysUpload) return this.#upload.send(request, until);
+    const { id, type, method, path, query, body } = request;
+    // Only the upload of cross-signing keys, which has no type, is not a thing to be asked for twice.
+    const retry = type === undefined ? "limits" : "safe";
+    const answer = JSON.stringify(await this.#api.request(method, path, { query, body, signal: until, retry }));
+    if (id !== undefined && type !== undefined)
+      await this.run((machine) => machine.markRequestAsSent(id, type, answer));
+  }
+
+  flush(): Promise<void> {
+    return this.#rounds.run();
+  }
+
+  onRoomKeys(listener: (keys: readonly RoomKey[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Ends requests under way, waits for calls of the engine, and gives the device's lease back. Idempotent. */
+  close(): Promise<void> {
+    this.#closing.abort(this.#closing.signal.reason);
+    this.#listeners.clear();
+    return this.#engine.close();
+  }
+
+  async #flushOnce(): Promise<void> {
+    for (;;) {
+      const requests = await this.run(async (machine) =>
+        ((await machine.outgoingRequests()) as OutgoingRequest[]).map(engineRequest),
+      );
+      if (requests.length === 0) return;
+      const failures: unknown[] = [];
+      for (const request of requests) {
+        try {
+          await this.send(request);
+        } catch (error) {
+          this.#closing.signal.throwIfAborted();
+          this.#logger.debug(`A request of the crypto engine was not sent: ${RequestType[request.type ?? 0]}`);
+          failures.push(error);
+        }
+      }
+      if (failures.length > 0) throw failures[0];
+    }
+  }
+}

@@ -1,0 +1,137 @@
+import { KeyStoreError, type Logger } from "@holdfast/key-store-core";
+import { type OlmMachine, RequestType } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { Mutex } from "async-mutex";
+import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
+import { type HomeserverError, isHomeserverError } from "../http/homeserver-error.ts";
+import { objectOf, parseObject } from "../http/json.ts";
+import type { SealedCollection } from "../records/sealed-collection.ts";
+import type { Encryption } from "./encryption.ts";
+import { checkIdentity, type DeviceIdentity } from "./identity-guard.ts";
+import type { EngineRequest } from "./outgoing.ts";
+
+/** What was about to be uploaded when this was written. */
+interface UploadIntent extends JsonObject {
+  /** Names of the one-time keys. */
+  readonly oneTimeKeys: readonly string[];
+}
+
+/** Where the intent stands in the client's collection. */
+const INTENT = Buffer.from("key-upload");
+/** Where it is written down that the homeserver showed our keys when they were read back. */
+const CONFIRMED = Buffer.from("identity-confirmed");
+
+/** What the upload of keys works on. */
+export interface KeyUploadParts {
+  readonly api: HomeserverApi;
+  readonly encryption: Pick<Encryption, "run" | "commit" | "userId" | "deviceId">;
+  /** The client's collection for single records. */
+  readonly records: SealedCollection<JsonObject>;
+  readonly identity: DeviceIdentity;
+  readonly logger: Logger;
+}
+
+/**
+ * Uploads the device's keys. The intent is durable before the request leaves,
+ * because an upload whose answer is lost must not simply be repeated: the engine
+ * would offer the same one-time keys again, and a homeserver takes identical
+ * ones back although somebody has claimed them, so that two sessions would
+ * begin with one key. After such an outcome the one-time keys are left out, and
+ * the engine is told that they were uploaded: an unpublished key harms nobody.
+ */
+export class KeyUpload {
+  readonly #parts: KeyUploadParts;
+  readonly #oneAtATime = new Mutex();
+  /** Names of one-time keys that were uploaded here: a request made before the engine was told of it names them again. */
+  #uploaded: ReadonlySet<string> = new Set();
+
+  constructor(parts: KeyUploadParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Sends an upload that the engine asked for.
+   *
+   * @throws `ERR_KEY_STORE_ROLLBACK` where the homeserver holds another one-time
+   * key under a name that this store is about to use for the first time: the
+   * store is older than what was uploaded; `IDENTITY_CONFLICT`; what
+   * `HomeserverApi.request` and `Encryption.run` throw
+   */
+  send(request: EngineRequest, signal?: AbortSignal): Promise<void> {
+    return this.#oneAtATime.runExclusive(() => this.#send(request, signal));
+  }
+
+  async #send(request: EngineRequest, signal: AbortSignal | undefined): Promise<void> {
+    const { records, encryption, logger } = this.#parts;
+    const body = this.#withoutUploaded(parseObject(request.body) ?? {});
+    if ((await records.get(INTENT)) === undefined) {
+      const intent: UploadIntent = { oneTimeKeys: Object.keys(objectOf(body.one_time_keys) ?? {}) };
+      await encryption.commit([records.put(INTENT, intent)]);
+      await this.#upload(request, body, signal);
+    } else {
+      logger.info("An earlier upload of keys has an open outcome: uploading without its one-time keys");
+      await this.#check(signal);
+      const { one_time_keys: _, ...rest } = body;
+      await this.#upload(request, rest, signal);
+    }
+    if (body.device_keys !== undefined) await this.#confirm(signal);
+  }
+
+  #withoutUploaded(body: JsonObject): JsonObject {
+    const keys = objectOf(body.one_time_keys);
+    if (keys === undefined) return body;
+    const fresh = Object.entries(keys).filter(([name]) => !this.#uploaded.has(name));
+    return { ...body, one_time_keys: Object.fromEntries(fresh) };
+  }
+
+  async #upload(request: EngineRequest, body: JsonObject, signal: AbortSignal | undefined): Promise<void> {
+    const { api, encryption, records } = this.#parts;
+    let answer: JsonObject;
+    try {
+      answer = await api.request("POST", "/v3/keys/upload", { body, signal, retry: "limits" });
+    } catch (error) {
+      // Refused is refused: nothing of it was taken, and the same keys may be offered again.
+      if (isHomeserverError(error)) {
+        await encryption.commit([records.delete(INTENT)]);
+        if (saysKeyExists(error)) throw rolledBack(error);
+      }
+      throw error;
+    }
+    this.#uploaded = new Set(Object.keys(objectOf(parseObject(request.body)?.one_time_keys) ?? {}));
+    await encryption.run(async (machine) => {
+      await markAsSent(machine, request, answer);
+      await encryption.commit([records.delete(INTENT)]);
+    });
+  }
+
+  /** Reads our keys back once after they were first uploaded: another process may have uploaded others meanwhile. */
+  async #confirm(signal: AbortSignal | undefined): Promise<void> {
+    const { encryption, records, logger } = this.#parts;
+    if ((await records.get(CONFIRMED)) !== undefined) return;
+    if ((await this.#check(signal)) === "unknown") {
+      logger.warn("The homeserver took this device's keys, and does not show them yet");
+      return;
+    }
+    await encryption.commit([records.put(CONFIRMED, { ...this.#parts.identity })]);
+  }
+
+  #check(signal: AbortSignal | undefined): Promise<"unknown" | "equal"> {
+    const { api, encryption, identity } = this.#parts;
+    return checkIdentity(api, { userId: encryption.userId, deviceId: encryption.deviceId, identity }, signal);
+  }
+}
+
+async function markAsSent(machine: OlmMachine, request: EngineRequest, answer: JsonObject): Promise<void> {
+  if (request.id !== undefined)
+    await machine.markRequestAsSent(request.id, RequestType.KeysUpload, JSON.stringify(answer));
+}
+
+/** How Synapse and others refuse a one-time key whose name is taken by another one. The specification has no errcode for it. */
+function saysKeyExists({ status, body }: HomeserverError): boolean {
+  return status === 400 && typeof body.error === "string" && /already exists/i.test(body.error);
+}
+
+function rolledBack(cause: unknown): KeyStoreError {
+  const message =
+    "the homeserver holds other one-time keys under the names that this key store would use next: the store is older than what this device has uploaded (restored from a backup?). Its sessions cannot be trusted: log in as a new device";
+  return new KeyStoreError("ERR_KEY_STORE_ROLLBACK", message, { cause });
+}
