@@ -1,0 +1,56 @@
+import type { HomeserverApi } from "../http/homeserver-api.ts";
+import { isHomeserverError } from "../http/homeserver-error.ts";
+import { arrayOf, textOf } from "../http/json.ts";
+import { path } from "../http/path.ts";
+import type { RoomEvent } from "./room-update.ts";
+import { isRoomEvent } from "./sync-response.ts";
+
+/** Where events are missing, and how many of them are fetched at most. */
+export interface Gap {
+  readonly roomId: string;
+  /** Where the timeline begins that is known. */
+  readonly from: string;
+  /** The token of the sync before: what is older has been seen. */
+  readonly to: string;
+  readonly limit: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The events of a gap. */
+export interface Filled {
+  /** Oldest first. */
+  readonly events: readonly RoomEvent[];
+  /** Whether older events of the gap were left out: they are more than the limit, or the homeserver does not give them. */
+  readonly cut: boolean;
+}
+
+const PAGE = 100;
+
+/**
+ * Fetches the events that a sync response left out of a room's timeline,
+ * from the newest back, up to the limit.
+ *
+ * @throws what `HomeserverApi.request` throws where the homeserver cannot be asked
+ */
+export async function fillGap(api: HomeserverApi, { roomId, from, to, limit, signal }: Gap): Promise<Filled> {
+  const newestFirst: RoomEvent[] = [];
+  let token = from;
+  while (newestFirst.length < limit) {
+    const query = { dir: "b", from: token, to, limit: Math.min(PAGE, limit - newestFirst.length) };
+    let events: readonly unknown[];
+    let next: string | undefined;
+    try {
+      const page = await api.request("GET", path`/v3/rooms/${roomId}/messages`, { query, signal });
+      events = arrayOf(page.chunk);
+      next = textOf(page.end);
+    } catch (error) {
+      if (isHomeserverError(error)) return { events: newestFirst.reverse(), cut: true };
+      throw error;
+    }
+    newestFirst.push(...events.filter(isRoomEvent));
+    if (next === undefined || next === to || next === token) return { events: newestFirst.reverse(), cut: false };
+    // A page may be empty where everything in it was filtered out; the token goes on all the same.
+    token = next;
+  }
+  return { events: newestFirst.reverse(), cut: true };
+}
