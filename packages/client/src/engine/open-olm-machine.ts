@@ -11,6 +11,8 @@ import {
 } from "@holdfast/key-store-core";
 import { DeviceId, initAsync, OlmMachine, StoreHandle, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { type AtRest, checkAtRest, misconfiguredPlaintext } from "../config/at-rest.ts";
+import { openCollections } from "../records/open-collections.ts";
+import type { OpenCollection } from "../records/sealed-collection.ts";
 import { withGlobals } from "./globals.ts";
 import { type OlmEngine, olmEngine } from "./olm-engine.ts";
 import { stalling } from "./stalling.ts";
@@ -36,6 +38,17 @@ export interface OpenOlmMachineOptions extends DeviceRef, AtRest, OpenDeviceOpti
  * `ERR_KEY_STORE_LEASE_HELD`, `ERR_KEY_STORE_DEVICE_NOT_FOUND`, and what `openDevice` throws
  */
 export async function openOlmMachine(options: OpenOlmMachineOptions): Promise<OlmEngine> {
+  return (await openEngine(options)).engine;
+}
+
+/** A device's engine, and the client's own records in the same store, under the same key. */
+export interface OpenedEngine {
+  readonly engine: OlmEngine;
+  readonly collection: OpenCollection;
+}
+
+/** {@link openOlmMachine} for the client, which keeps records of its own beside the engine's. */
+export async function openEngine(options: OpenOlmMachineOptions): Promise<OpenedEngine> {
   const { keyStore, userId, deviceId, create, lease, waitMs, signal } = options;
   const atRest = checkAtRest(options);
   await initAsync();
@@ -46,7 +59,9 @@ export async function openOlmMachine(options: OpenOlmMachineOptions): Promise<Ol
   const deviceStore = await keyStore.openDevice({ userId, deviceId }, { create, lease, waitMs, signal });
   if (deviceStore === null) throw notReady(keyStore);
   try {
-    return await openOn(deviceStore, account, await storeKey(deviceStore, atRest, create));
+    const lock = await storeKey(deviceStore, atRest, create);
+    const engine = await openOn(deviceStore, account, lock);
+    return { engine, collection: openCollections(deviceStore, lock.key) };
   } catch (error) {
     await deviceStore.close();
     throw error;

@@ -15,12 +15,13 @@ export interface SealedRecord<T extends Json> {
  * only make changes, which whoever makes the commit hands to `DeviceStore.commit`.
  */
 export interface SealedCollection<T extends Json> {
+  /** What the collection is called in the device store: `client/` and the name that it was opened by. */
   readonly name: string;
   /**
    * @throws `ERR_KEY_STORE_CORRUPT` for a record that does not open, and what reads of a device store throw
    */
   get(key: Uint8Array): Promise<T | undefined>;
-  list(range: KeyRange, page: Page): Promise<SealedRecord<T>[]>;
+  list(range: KeyRange, page: Omit<Page, "keysOnly">): Promise<SealedRecord<T>[]>;
   count(range?: KeyRange): Promise<number>;
   put(key: Uint8Array, value: T): Change;
   delete(key: Uint8Array): Change;
