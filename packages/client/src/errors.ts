@@ -21,6 +21,8 @@ const RETRYABLE = {
   WRONG_SECRET: false,
   /** There is no secret storage, backup or cross-signing identity where one is needed. */
   NOT_SET_UP: false,
+  /** There is secret storage, a backup or a cross-signing identity already, which is not replaced unless that is said. */
+  ALREADY_SET_UP: false,
   /** A verification was cancelled, or timed out. */
   VERIFICATION_CANCELLED: false,
   /** What came from outside is not what it claims to be: an attachment whose hash differs, a malformed export. */
