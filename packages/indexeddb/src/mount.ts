@@ -1,59 +1,130 @@
 import type { DeviceStore } from "@holdfast/key-store-core";
-import type { ConnectionOwner, ConnectionState } from "./database/connection-state.ts";
 import type { DatabaseAddress } from "./database/open.ts";
+import { exception } from "./errors.ts";
 import type { IDBDatabaseInfo } from "./idl/idb-factory.ts";
-import { type Backend, backendOf } from "./storage/backend.ts";
+import type { OpenRequestState } from "./request/request-state.ts";
+import { ServedStore, type StoreFailureHandling } from "./served-store.ts";
+
+/** How a device store is served. */
+export interface MountOptions {
+  /**
+   * What programs are told once the device store has failed, which its `failed`
+   * signal says, or has rejected what it was asked for because it was closed.
+   *
+   * - `"abort"`: the requests fail and the transactions abort, as in a browser
+   *   whose disk fails.
+   * - `"stall"`: nothing, for programs that take a failure for an answer and go
+   *   on. From the failure on no event is fired and no promise settles; methods
+   *   throw what they always throw, and no more. What a connection was asked
+   *   for stays unanswered for good, whatever came of its commit. Requests of
+   *   the factory that nobody has been told anything of wait for
+   *   {@link Mount.replace}.
+   *
+   * Default: `"abort"`.
+   */
+  readonly onStoreFailure?: StoreFailureHandling | undefined;
+}
 
 /** A device store that is served under a prefix. Also disposed of by `await using`. */
 export interface Mount extends AsyncDisposable {
   /** What the names of its databases begin with. */
   readonly prefix: string;
+
+  /**
+   * Serves the databases from another device store, after the one before has
+   * failed: most often the same device, opened again.
+   *
+   * Where the mount stalls, `databases()`, `open()` and `deleteDatabase()` that
+   * were waiting are carried out on the new store, unless an `upgradeneeded`
+   * event was fired or the deletion was sent to the store before. Transactions
+   * are never repeated: what they were to write may depend on what is lost, and
+   * may have been written. Connections from before stay silent, and are in
+   * nobody's way; where the mount does not stall they are closed. Either way,
+   * open the databases anew.
+   *
+   * @throws `DOMException` `InvalidStateError` where the store before has not
+   * failed, the new one has, or the mount was taken away
+   */
+  replace(store: DeviceStore): void;
+
   /**
    * Closes the connections that were opened through it, waits until their
    * transactions and the requests to open or delete databases have finished,
-   * and takes it away. From the call on nothing can be opened under the prefix.
-   * Idempotent. The device store stays open: it is the caller's.
+   * and takes it away. Of a store that has failed and stalls it waits for
+   * nothing: everything that was held back is dropped, and never answered.
+   * From the call on nothing can be opened under the prefix. Idempotent. The
+   * device store stays open: it is the caller's.
    */
   unmount(): Promise<void>;
 }
 
+/** A request of the factory, which can be carried out on more than one store until something is told of it. */
+interface Asked {
+  readonly name: string;
+  readonly request: OpenRequestState;
+  readonly place: (address: DatabaseAddress, request: OpenRequestState) => Promise<void>;
+}
+
 /** A mount, with what the router needs of it. */
-export class MountState implements Mount, ConnectionOwner {
+export class MountState implements Mount {
   readonly prefix: string;
-  readonly #backend: Backend;
+  readonly #handling: StoreFailureHandling;
   readonly #remove: () => void;
-  readonly #inFlight = new Set<Promise<void>>();
-  readonly #connections = new Set<ConnectionState>();
-  /** Lets `unmount()` look again whether all is done. */
-  #look: () => void = () => {};
+  /** The requests that another store may have to carry out; kept only where the mount stalls. */
+  readonly #asked = new Set<Asked>();
+  #served: ServedStore;
+  /** Resolves when there is another store, or none any more. */
+  #changed = Promise.withResolvers<void>();
   #unmounting: Promise<void> | undefined;
 
-  constructor(prefix: string, store: DeviceStore, remove: () => void) {
+  constructor(prefix: string, store: DeviceStore, { onStoreFailure = "abort" }: MountOptions, remove: () => void) {
+    if (onStoreFailure !== "abort" && onStoreFailure !== "stall") {
+      throw new TypeError('onStoreFailure must be "abort" or "stall"');
+    }
     this.prefix = prefix;
-    this.#backend = backendOf(store);
+    this.#handling = onStoreFailure;
+    this.#served = new ServedStore(store, onStoreFailure);
     this.#remove = remove;
   }
 
-  /** Names are stored without the prefix: under another one the device is the same. */
-  addressOf(name: string): DatabaseAddress {
-    return { backend: this.#backend, owner: this, name, storedName: name.slice(this.prefix.length) };
-  }
-
-  /** Counts a request as in flight until it is done. */
-  track(work: Promise<void>): void {
-    this.#inFlight.add(work);
-    void work.finally(() => {
-      this.#inFlight.delete(work);
-      this.#look();
-    });
+  /** Carries out a request of the factory. */
+  ask(name: string, request: OpenRequestState, place: Asked["place"]): void {
+    const asked: Asked = { name, request, place };
+    if (this.#handling === "stall") this.#asked.add(asked);
+    this.#place(asked);
   }
 
   async databases(): Promise<IDBDatabaseInfo[]> {
-    await this.#backend.load();
-    return Array.from(this.#backend.databases.values(), ({ schema }) => ({
-      name: this.prefix + schema.name,
-      version: schema.version,
-    }));
+    while (this.#unmounting === undefined) {
+      const served = this.#served;
+      const { backend } = served;
+      try {
+        await backend.load();
+        if (!served.isSilent) {
+          return Array.from(backend.databases.values(), ({ schema: { name, version } }) => {
+            return { name: this.prefix + name, version };
+          });
+        }
+      } catch (error) {
+        served.observe(error);
+        if (!served.isSilent) throw error;
+      }
+      if (served === this.#served && this.#unmounting === undefined) await this.#changed.promise;
+    }
+    return [];
+  }
+
+  replace(store: DeviceStore): void {
+    if (this.#unmounting !== undefined) throw exception("InvalidStateError", "the mount was taken away");
+    const before = this.#served;
+    if (!before.hasFailed) throw exception("InvalidStateError", "the device store has not failed");
+    if (store.failed.aborted) throw exception("InvalidStateError", "the new device store has failed itself");
+    this.#served = new ServedStore(store, this.#handling);
+    void before.close();
+    this.#tellOfChange();
+    const waiting = [...this.#asked];
+    this.#asked.clear();
+    for (const asked of waiting) if (!asked.request.isBegun) this.ask(asked.name, asked.request, asked.place);
   }
 
   unmount(): Promise<void> {
@@ -65,23 +136,29 @@ export class MountState implements Mount, ConnectionOwner {
     return this.unmount();
   }
 
-  opened(connection: ConnectionState): void {
-    this.#connections.add(connection);
-    if (this.#unmounting !== undefined) connection.close();
+  #place(asked: Asked): void {
+    const owner = this.#served;
+    if (owner.isSilent) return;
+    const { name, request } = asked;
+    // Names are stored without the prefix: under another one the device is the same.
+    const address = { backend: owner.backend, owner, name, storedName: name.slice(this.prefix.length) };
+    const placed = asked.place(address, request);
+    owner.track(placed);
+    if (this.#handling === "abort") return;
+    void placed.then(() => {
+      if (!owner.isSilent) this.#asked.delete(asked);
+    });
   }
 
-  closed(connection: ConnectionState): void {
-    this.#connections.delete(connection);
-    this.#look();
+  #tellOfChange(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
   }
 
   async #unmount(): Promise<void> {
     this.#remove();
-    for (const connection of this.#connections) connection.close();
-    while (this.#inFlight.size > 0 || this.#connections.size > 0) {
-      await new Promise<void>((resolve) => {
-        this.#look = resolve;
-      });
-    }
+    this.#tellOfChange();
+    await this.#served.close();
+    this.#asked.clear();
   }
 }

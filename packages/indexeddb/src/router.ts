@@ -3,7 +3,7 @@ import { type DatabaseAddress, failRequest, placeDelete, placeOpen } from "./dat
 import { exception } from "./errors.ts";
 import type { FactoryState, IDBDatabaseInfo } from "./idl/idb-factory.ts";
 import type { IDBOpenDBRequest } from "./idl/idb-request.ts";
-import { MountState } from "./mount.ts";
+import { type MountOptions, MountState } from "./mount.ts";
 import { OpenRequestState } from "./request/request-state.ts";
 
 /** Sends each request to the device store that is mounted for the database's name. */
@@ -15,11 +15,11 @@ export class Router implements FactoryState {
    *
    * @throws `InvalidStateError` where this prefix is taken
    */
-  mount(prefix: string, store: DeviceStore): MountState {
+  mount(prefix: string, store: DeviceStore, options: MountOptions): MountState {
     if (this.#mounts.has(prefix)) {
       throw exception("InvalidStateError", `something is mounted on "${prefix}" already: unmount it first`);
     }
-    const mount = new MountState(prefix, store, () => {
+    const mount = new MountState(prefix, store, options, () => {
       if (this.#mounts.get(prefix) === mount) this.#mounts.delete(prefix);
     });
     this.#mounts.set(prefix, mount);
@@ -47,7 +47,7 @@ export class Router implements FactoryState {
     if (mount === undefined) {
       const message = `no device store is mounted for a database of the name "${name}"`;
       void failRequest(request, exception("InvalidStateError", message));
-    } else mount.track(place(mount.addressOf(name), request));
+    } else mount.ask(name, request, place);
     return request.target;
   }
 

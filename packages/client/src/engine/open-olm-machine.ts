@@ -15,7 +15,6 @@ import { openCollections } from "../records/open-collections.ts";
 import type { OpenCollection } from "../records/sealed-collection.ts";
 import { withGlobals } from "./globals.ts";
 import { type OlmEngine, olmEngine } from "./olm-engine.ts";
-import { stalling } from "./stalling.ts";
 import { type StoreKey, storeKey } from "./store-key.ts";
 
 /** What the engine's databases are called inside the device's part of the store. */
@@ -86,16 +85,12 @@ function accountOf(userId: string, deviceId: string): Account {
 async function openOn(deviceStore: DeviceStore, account: Account, lock: StoreKey): Promise<OlmEngine> {
   // A name of its own for every opening: the engines of all devices share one global `indexedDB`.
   const prefix = `holdfast-${randomUUID()}/`;
-  const mounted = mount(prefix, stalling(deviceStore));
+  // The engine takes a read that failed for an answer, and goes on to a panic, which ends the process. Whoever
+  // called it is told by the batch, which ends with the store's first failure.
+  const mounted = mount(prefix, deviceStore, { onStoreFailure: "stall" });
   const globals = withGlobals();
   const release = async () => {
-    const unmounted = mounted.unmount();
-    try {
-      // Of a store that failed, transactions are left that never end.
-      if (!deviceStore.failed.aborted) await unmounted;
-    } finally {
-      globals.release();
-    }
+    await mounted.unmount().finally(() => globals.release());
   };
   try {
     const machine = await deviceStore.batch(async () => {

@@ -7,6 +7,10 @@ import type { DatabaseState } from "./database-state.ts";
 
 /** Who is told of a connection's beginning and end. */
 export interface ConnectionOwner {
+  /** Whether nothing is to be told any more of what was asked through it. */
+  readonly isSilent: boolean;
+  /** Called with each failure that is about to be told, before {@link isSilent} is asked. */
+  observe(error: unknown): void;
   opened(connection: ConnectionState): void;
   closed(connection: ConnectionState): void;
 }
@@ -53,6 +57,21 @@ export class ConnectionState extends EventNode {
     if (this.closePending) return;
     this.closePending = true;
     this.#closeIfDone();
+  }
+
+  /** Lets the database forget it, though it was not closed. */
+  abandon(): void {
+    this.database.connectionClosed(this);
+  }
+
+  /** Whether the store has failed, and nothing is to be told of it. */
+  get isSilent(): boolean {
+    return this.#owner.isSilent;
+  }
+
+  /** Notes a failure that is about to be told. */
+  observe(error: unknown): void {
+    this.#owner.observe(error);
   }
 
   transactionCreated(): void {

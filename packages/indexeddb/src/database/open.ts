@@ -24,39 +24,52 @@ export function placeOpen(
   version: number | undefined,
   request: OpenRequestState,
 ): Promise<void> {
-  return inQueue(address, async () => {
-    try {
-      const connection = await openDatabase(address, version, request);
-      await task(() => {
-        request.succeed(connection.target);
-        request.fire("success", () => plainEvent("success"));
-      });
-    } catch (error) {
-      await failRequest(request, error);
-    }
+  return answer(address, request, async () => {
+    const connection = await openDatabase(address, version, request);
+    return () => {
+      request.succeed(connection.target);
+      request.fire("success", () => plainEvent("success"));
+    };
   });
 }
 
 /** Places a request to delete a database. */
 export function placeDelete(address: DatabaseAddress, request: OpenRequestState): Promise<void> {
-  return inQueue(address, async () => {
-    try {
-      const oldVersion = await deleteDatabase(address, request);
-      await task(() => {
-        request.succeed(undefined);
-        request.fire("success", () => versionChange("success", oldVersion, null));
-      });
-    } catch (error) {
-      await failRequest(request, error);
-    }
+  return answer(address, request, async () => {
+    const oldVersion = await deleteDatabase(address, request);
+    return () => {
+      request.succeed(undefined);
+      request.fire("success", () => versionChange("success", oldVersion, null));
+    };
   });
 }
 
 /** Fails a request that was never placed. */
 export function failRequest(request: OpenRequestState, error: unknown): Promise<void> {
-  return task(() => {
-    request.fail(asException(error));
-    request.fire("error", errorEvent, true);
+  return task(() => fail(request, error));
+}
+
+function fail(request: OpenRequestState, error: unknown): void {
+  request.fail(asException(error));
+  request.fire("error", errorEvent, true);
+}
+
+/** Does what was asked for when its turn has come, and tells what came of it, unless nothing is to be told. */
+function answer(address: DatabaseAddress, request: OpenRequestState, work: () => Promise<() => void>): Promise<void> {
+  const { owner } = address;
+  return inQueue(address, async () => {
+    let tell: () => void;
+    try {
+      tell = await work();
+    } catch (error) {
+      owner.observe(error);
+      tell = () => fail(request, error);
+    }
+    await task(() => {
+      if (owner.isSilent) return;
+      request.isBegun = true;
+      tell();
+    });
   });
 }
 
@@ -103,19 +116,24 @@ async function openDatabase(
   if (database.schema.version === version) return connection;
 
   const others = database.openConnections(connection);
-  await askToClose(database, others, version, request);
+  await askToClose(database, others, owner, version, request);
   await database.closedExcept(connection);
-  await upgrade(connection, version, request, existing === undefined);
+  await upgrade(owner, connection, version, request, existing === undefined);
   return connection;
 }
 
 /** https://www.w3.org/TR/IndexedDB-3/#delete-a-database */
-async function deleteDatabase({ backend, storedName }: DatabaseAddress, request: OpenRequestState): Promise<number> {
+async function deleteDatabase(
+  { backend, owner, storedName }: DatabaseAddress,
+  request: OpenRequestState,
+): Promise<number> {
   await backend.load();
   const database = backend.databases.get(storedName);
   if (database === undefined) return 0;
-  await askToClose(database, database.openConnections(), null, request);
+  await askToClose(database, database.openConnections(), owner, null, request);
   await database.closedExcept();
+  throwIfSilent(owner);
+  request.isBegun = true;
   const { version } = database.schema;
   await backend.store.commit(databaseRemoval(database.schema));
   backend.databases.delete(storedName);
@@ -126,25 +144,27 @@ async function deleteDatabase({ backend, storedName }: DatabaseAddress, request:
 async function askToClose(
   database: DatabaseState,
   others: readonly ConnectionState[],
+  owner: ConnectionOwner,
   newVersion: number | null,
   request: OpenRequestState,
 ): Promise<void> {
   const { version } = database.schema;
   for (const other of others) {
     await task(() => {
-      if (other.closePending) return;
+      if (other.closePending || other.isSilent) return;
       other.fire("versionchange", () => versionChange("versionchange", version, newVersion));
     });
   }
   if (others.length === 0) return;
   await task(() => {
-    if (!others.some((other) => database.connections.has(other))) return;
+    if (owner.isSilent || !others.some((other) => database.connections.has(other))) return;
     request.fire("blocked", () => versionChange("blocked", version, newVersion));
   });
 }
 
 /** https://www.w3.org/TR/IndexedDB-3/#upgrade-a-database */
 async function upgrade(
+  owner: ConnectionOwner,
   connection: ConnectionState,
   version: number,
   request: OpenRequestState,
@@ -175,6 +195,11 @@ async function upgrade(
     };
   });
   await task(() => {
+    if (owner.isSilent) {
+      transaction.drop();
+      return;
+    }
+    request.isBegun = true;
     request.succeed(connection.target);
     request.transaction = transaction;
     transaction.phase = "active";
@@ -191,6 +216,11 @@ async function upgrade(
   }
   if (isNew) backend.databases.set(schema.name, database);
   if (connection.closePending) throw exception("AbortError", "the connection was closed during the upgrade");
+}
+
+function throwIfSilent(owner: ConnectionOwner): void {
+  // Never told: it only ends what nobody is to hear of.
+  if (owner.isSilent) throw exception("AbortError", "the device store has failed");
 }
 
 function newSchema(backend: Backend, name: string): DatabaseSchema {

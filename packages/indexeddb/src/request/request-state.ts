@@ -46,6 +46,8 @@ export class RequestState extends EventNode {
 /** The inner side of an `IDBOpenDBRequest`, whose events stay with it. */
 export class OpenRequestState extends RequestState {
   override readonly target: IDBOpenDBRequest = new IDBOpenDBRequest(internal, this);
+  /** Whether anything of it was told or written: then it is never carried out a second time. */
+  isBegun = false;
 
   constructor() {
     super(null, null);

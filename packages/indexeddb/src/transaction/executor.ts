@@ -1,4 +1,3 @@
-import { asException } from "../errors.ts";
 import { Fifo } from "../fifo.ts";
 import type { RequestState } from "../request/request-state.ts";
 import { queueTask, queueWork, type Task, type Work } from "../tasks.ts";
@@ -50,6 +49,7 @@ export class Executor implements Task, Work {
   }
 
   place(operation: Operation, request: RequestState | null): void {
+    if (this.#cancelled) return;
     this.#queue.push({ operation, request, result: undefined, error: undefined });
     this.#continue();
   }
@@ -81,6 +81,7 @@ export class Executor implements Task, Work {
 
   /** Runs what can be run without waiting, up to the first that must wait. */
   #work(): void {
+    if (!this.#cancelled && this.#transaction.dropIfSilent()) return;
     while (!this.#cancelled && this.#running.length === 0) {
       const job = this.#queue.at(0);
       if (job === undefined) {
@@ -140,7 +141,7 @@ export class Executor implements Task, Work {
         this.#work();
       },
       (error: unknown) => {
-        const failure = asException(error);
+        const failure = this.#transaction.exceptionOf(error);
         for (const job of group) job.error = failure;
         this.#finish();
         this.#work();
@@ -197,6 +198,7 @@ export class Executor implements Task, Work {
   /** Tells results, up to the first that somebody listens to. */
   runTask(): void {
     this.#taskQueued = false;
+    if (this.#cancelled || this.#transaction.dropIfSilent()) return;
     let listened = false;
     while (!listened) {
       const job = this.#done.shift();
@@ -213,18 +215,18 @@ export class Executor implements Task, Work {
 function run(job: Job, transaction: TransactionState): Promise<void> | undefined {
   try {
     const result = job.operation.run(transaction);
-    if (result instanceof Promise) return settle(job, result);
+    if (result instanceof Promise) return settle(job, result, transaction);
     job.result = result;
   } catch (error) {
-    job.error = asException(error);
+    job.error = transaction.exceptionOf(error);
   }
   return undefined;
 }
 
-async function settle(job: Job, waiting: Promise<unknown>): Promise<void> {
+async function settle(job: Job, waiting: Promise<unknown>, transaction: TransactionState): Promise<void> {
   try {
     job.result = await waiting;
   } catch (error) {
-    job.error = asException(error);
+    job.error = transaction.exceptionOf(error);
   }
 }

@@ -57,6 +57,7 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
   #watchers: Set<WriteWatcher> | undefined;
   #granted = false;
   #commitStarted = false;
+  #dropped = false;
   /** What the event that is being handled has decided about this transaction, if it is to abort. */
   #verdict: DOMException | undefined;
 
@@ -204,6 +205,7 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
   /** Commits if there is nothing left to do and nobody can ask for more. */
   settle(): void {
     if (this.phase !== "inactive" && this.phase !== "committing") return;
+    if (this.dropIfSilent()) return;
     if (this.#verdict !== undefined || this.#commitStarted || !this.#granted || !this.#executor.isIdle) return;
     this.phase = "committing";
     this.#commitStarted = true;
@@ -221,17 +223,19 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
     }
     this.connection.database.backend.store.commit(this.#overlay).then(
       () => queueTask(this),
-      (error: unknown) => queueTask({ runTask: () => this.abort(asException(error)) }),
+      (error: unknown) => {
+        const failure = this.exceptionOf(error);
+        queueTask({ runTask: () => this.abort(failure) });
+      },
     );
   }
 
   /** Takes back everything. Without an error it is the program that wanted it so. */
   abort(error: DOMException | null): void {
-    if (this.phase === "finished") return;
+    if (this.phase === "finished" || this.dropIfSilent()) return;
     this.phase = "finished";
     this.error = error;
-    for (const undo of this.#undo?.reverse() ?? []) undo();
-    this.#undo = undefined;
+    this.#takeBack();
     for (const request of this.#executor.cancel()) {
       // Not pending any more, though nobody has been told yet.
       queueTask({ runTask: () => this.#cancelRequest(request) });
@@ -239,10 +243,33 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
     queueTask({
       runTask: () => {
         this.#release();
-        this.fire("abort", abortEvent, true);
+        if (!this.connection.isSilent) this.fire("abort", abortEvent, true);
         this.onFinished?.(false);
       },
     });
+  }
+
+  /** The exception that a failure is told by, if it is told at all. */
+  exceptionOf(error: unknown): DOMException {
+    this.connection.observe(error);
+    return asException(error);
+  }
+
+  /** Drops the transaction where nothing may be told of it any more; whether that is so. */
+  dropIfSilent(): boolean {
+    if (!this.connection.isSilent) return false;
+    this.drop();
+    return true;
+  }
+
+  /** Lets go of everything without a word. To the program it stays as it was: neither committed nor aborted. */
+  drop(): void {
+    if (this.#dropped || this.isFinished) return;
+    this.#dropped = true;
+    this.#takeBack();
+    this.#executor.cancel();
+    this.#release();
+    this.onFinished?.(false);
   }
 
   /** Tells a request's result. Answers whether anybody listened: then the turn must end before the next one. */
@@ -282,14 +309,20 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
     for (const watcher of this.#watchers) watcher.written(collection, key);
   }
 
+  #takeBack(): void {
+    for (const undo of this.#undo?.reverse() ?? []) undo();
+    this.#undo = undefined;
+  }
+
   #cancelRequest(request: RequestState): void {
+    if (this.connection.isSilent) return;
     request.fail(exception("AbortError", "the transaction was aborted"));
     request.fire("error", errorEvent, true);
   }
 
   /** Its task is to tell that it has been committed. */
   runTask(): void {
-    if (this.phase === "finished") return;
+    if (this.phase === "finished" || this.dropIfSilent()) return;
     this.phase = "finished";
     this.#undo = undefined;
     this.#release();
