@@ -1,0 +1,132 @@
+import { randomBytes } from "node:crypto";
+import type { DevHomeserver } from "@holdfast/dev-homeserver";
+import { HomeserverClient } from "@holdfast/dev-homeserver/party";
+import { type KeyStore, silentLogger } from "@holdfast/key-store-core";
+import { MemoryKeyStore } from "@holdfast/key-store-memory";
+import { DeviceLists, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { EngineEncryption } from "../../src/crypto/engine-encryption.ts";
+import { openOlmMachine } from "../../src/engine/open-olm-machine.ts";
+import type { HomeserverApi, JsonObject } from "../../src/http/homeserver-api.ts";
+import { openCollections } from "../../src/records/open-collections.ts";
+import { fetchApi } from "./fetch-api.ts";
+
+/** A user of a development homeserver, who can log in on several devices. */
+export interface User {
+  readonly homeserver: DevHomeserver;
+  readonly userId: string;
+  readonly name: string;
+  readonly password: string;
+}
+
+/** A device of a user, as the client has it: an engine on a key store, and the Client-Server API. */
+export class Device implements AsyncDisposable {
+  readonly user: User;
+  readonly deviceId: string;
+  readonly accessToken: string;
+  readonly api: HomeserverApi;
+  readonly keyStore: KeyStore;
+  #encryption: EngineEncryption;
+  #since: string | undefined;
+
+  private constructor(user: User, login: Login, keyStore: KeyStore, encryption: EngineEncryption, api: HomeserverApi) {
+    this.user = user;
+    this.deviceId = login.deviceId;
+    this.accessToken = login.accessToken;
+    this.keyStore = keyStore;
+    this.#encryption = encryption;
+    this.api = api;
+  }
+
+  get encryption(): EngineEncryption {
+    return this.#encryption;
+  }
+
+  /** Opens a new device of a user. */
+  static async of(user: User): Promise<Device> {
+    const login = await logIn(user);
+    const api = fetchApi(user.homeserver.url, login.accessToken);
+    const keyStore = new MemoryKeyStore();
+    await keyStore.init();
+    return new Device(user, login, keyStore, await openEncryption(user, login, keyStore, api), api);
+  }
+
+  /** Closes the engine and opens it again on the same store, as a restarted process does. */
+  async restart(): Promise<void> {
+    await this.#encryption.close();
+    this.#encryption = await openEncryption(this.user, this, this.keyStore, this.api);
+  }
+
+  /** One sync: the engine takes in what concerns it, and sends what it then has to send. */
+  async sync(timeoutMs = 0): Promise<JsonObject> {
+    const response = await this.api.request("GET", "/v3/sync", {
+      query: { since: this.#since, timeout: timeoutMs },
+      timeoutMs: timeoutMs + 30_000,
+    });
+    const {
+      to_device,
+      device_lists,
+      device_one_time_keys_count: counts,
+      next_batch,
+    } = response as unknown as SyncResponse;
+    const users = (ids: readonly string[] = []): UserId[] => ids.map((id) => new UserId(id));
+    await this.#encryption.run(async (machine) => {
+      await machine.receiveSyncChanges(
+        JSON.stringify(to_device?.events ?? []),
+        new DeviceLists(users(device_lists?.changed), users(device_lists?.left)),
+        new Map(Object.entries(counts ?? {})),
+      );
+    });
+    this.#since = next_batch;
+    await this.#encryption.flush();
+    return response;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#encryption.close();
+    await this.keyStore.close();
+  }
+}
+
+interface SyncResponse {
+  readonly next_batch: string;
+  readonly to_device?: { readonly events: readonly JsonObject[] };
+  readonly device_lists?: { readonly changed?: readonly string[]; readonly left?: readonly string[] };
+  readonly device_one_time_keys_count?: Readonly<Record<string, number>>;
+}
+
+interface Login {
+  readonly deviceId: string;
+  readonly accessToken: string;
+}
+
+/** Makes a user on a homeserver; the device that registers is not used. */
+export async function newUser(homeserver: DevHomeserver, name: string): Promise<User> {
+  const [unique, password] = [`${name}-${randomBytes(4).toString("hex")}`, `password of ${name}`];
+  const client = await HomeserverClient.register(homeserver.url, unique, { password });
+  const user = { homeserver, userId: client.credentials.userId, name: unique, password };
+  await client.call("POST", "/logout", {});
+  return user;
+}
+
+/** Logs a new device of a user in. */
+export async function logIn(user: User): Promise<Login> {
+  const reply = await fetchApi(user.homeserver.url, undefined).request("POST", "/v3/login", {
+    body: {
+      type: "m.login.password",
+      identifier: { type: "m.id.user", user: user.name },
+      password: user.password,
+    },
+  });
+  return { deviceId: String(reply.device_id), accessToken: String(reply.access_token) };
+}
+
+async function openEncryption(user: User, login: Login, keyStore: KeyStore, api: HomeserverApi) {
+  const { userId } = user;
+  const key = new Uint8Array(32).fill(7);
+  const engine = await openOlmMachine({ keyStore, userId, deviceId: login.deviceId, key });
+  const collection = openCollections(engine.deviceStore, key);
+  const encryption = new EngineEncryption({ engine, collection, api, logger: silentLogger });
+  await encryption.run((machine) => machine.updateTrackedUsers([new UserId(userId)]));
+  await encryption.flush();
+  return encryption;
+}
