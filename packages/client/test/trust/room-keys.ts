@@ -1,0 +1,33 @@
+import { EncryptionSettings, RoomId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
+import type { Device } from "./device.ts";
+
+/** A room key, as far as two devices can agree on it. */
+export interface KeyName {
+  readonly roomId: string;
+  readonly sessionId: string;
+}
+
+/** Makes a device have room keys of its own, one for each of so many rooms. Answers with all it has. */
+export async function makeRoomKeys(device: Device, count: number): Promise<KeyName[]> {
+  await device.encryption.run(async (machine) => {
+    for (let at = 0; at < count; at += 1) {
+      const roomId = `!${at}-${device.deviceId}:example.org`;
+      await machine.shareRoomKey(new RoomId(roomId), [new UserId(device.user.userId)], new EncryptionSettings());
+    }
+  });
+  return exportedKeys(device);
+}
+
+/** The room keys that a device has, in a fixed order. */
+export async function exportedKeys(device: Device): Promise<KeyName[]> {
+  const json = await device.encryption.run((machine) => machine.exportRoomKeys(() => true));
+  return keyNames(json);
+}
+
+/** The names of exported room keys, in a fixed order. */
+export function keyNames(json: string): KeyName[] {
+  const keys = JSON.parse(json) as { readonly room_id: string; readonly session_id: string }[];
+  return keys
+    .map(({ room_id: roomId, session_id: sessionId }) => ({ roomId, sessionId }))
+    .sort((a, b) => a.sessionId.localeCompare(b.sessionId));
+}
