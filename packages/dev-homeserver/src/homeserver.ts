@@ -1,94 +1,100 @@
 import type { Middleware } from "./http/call.ts";
 import { HttpServer } from "./http/server.ts";
-import { accountRoutes } from "./routes/account-routes.ts";
-import { emptyRoutes } from "./routes/empty-routes.ts";
+import { accountDataRoutes } from "./routes/account-data-routes.ts";
+import { accountRoutes, registerUser } from "./routes/account-routes.ts";
+import { backupRoutes } from "./routes/backup-routes.ts";
+import { deviceRoutes } from "./routes/device-routes.ts";
+import { eventRoutes } from "./routes/event-routes.ts";
+import { historyRoutes } from "./routes/history-routes.ts";
 import { keyRoutes } from "./routes/key-routes.ts";
+import { mediaRoutes } from "./routes/media-routes.ts";
+import { profileRoutes } from "./routes/profile-routes.ts";
 import { roomRoutes } from "./routes/room-routes.ts";
-import type { Services } from "./routes/services.ts";
+import { serverRoutes } from "./routes/server-routes.ts";
+import { stateRoutes } from "./routes/state-routes.ts";
 import { syncRoutes } from "./routes/sync-routes.ts";
-import { Accounts } from "./state/accounts.ts";
-import { DeviceLists } from "./state/device-lists.ts";
-import { Filters } from "./state/filters.ts";
-import { Keys } from "./state/keys.ts";
-import { Rooms } from "./state/rooms.ts";
-import { Stream } from "./state/stream.ts";
-import { Sync } from "./state/sync.ts";
-import { ToDeviceMessages } from "./state/to-device.ts";
-import { Transactions } from "./state/transactions.ts";
+import { makeServices, type ServicesOptions } from "./services.ts";
+import type { TestHomeserver } from "./test-homeserver.ts";
 
 /** How a development homeserver is to be. */
-export interface DevHomeserverOptions {
-  /** What user and room ids end in. Default: `"localhost"`. */
-  readonly serverName?: string | undefined;
+export interface DevHomeserverOptions extends Partial<ServicesOptions> {
   /** The port on 127.0.0.1. Default: 0, any that is free. */
   readonly port?: number | undefined;
-  /** The most to-device messages in one sync response. Default: 100, as a real server has it. */
-  readonly toDeviceLimit?: number | undefined;
 }
 
 /** A homeserver that runs. */
-export interface DevHomeserver extends AsyncDisposable {
-  /** Where it is: `http://127.0.0.1:PORT`, without a slash at the end. */
+export interface DevHomeserver extends TestHomeserver {
+  readonly kind: "dev";
+  /** The same as `baseUrl`. */
   readonly url: string;
   readonly serverName: string;
   /** Puts a middleware outside those that are there; answers with what takes it away again. */
   use(middleware: Middleware): () => void;
   /** How many to-device messages wait for a device to acknowledge them. */
   toDeviceWaiting(userId: string, deviceId: string): number;
+  /** Lets the access tokens of a device expire now, which its refresh tokens outlive. */
+  expireAccessTokens(userId: string, deviceId: string): void;
+  /** A token that logs a user in once, by `m.login.token`. */
+  loginToken(userId: string): string;
   /** Ends every connection and forgets everything. Idempotent. */
   close(): Promise<void>;
 }
 
 /**
  * Starts a homeserver in this process: the parts of the Matrix Client-Server
- * API (v1.11) that encrypted rooms need, over real HTTP on the loopback
- * address. Everything is in memory and gone when it closes. It has a real
- * server's habits where they matter to keys, and its limits are these: one
- * server without federation, power levels not enforced, signatures not
- * verified. Not for use with anything that is worth keeping.
+ * API (v1.11) that a client with encrypted rooms needs, over real HTTP on the
+ * loopback address. Everything is in memory and gone when it closes. It has a
+ * real server's habits where they matter to clients, and its limits are these:
+ * one server without federation, signatures not verified. Not for use with
+ * anything that is worth keeping.
  */
 export async function startDevHomeserver(options: DevHomeserverOptions = {}): Promise<DevHomeserver> {
-  const serverName = options.serverName ?? "localhost";
-  const services = servicesOf(serverName, options.toDeviceLimit ?? 100);
+  const services = makeServices(options);
   const middleware = new Set<Middleware>();
+  let url = "";
   const server = new HttpServer({
     routes: [
       ...accountRoutes(services),
+      ...accountDataRoutes(services),
+      ...backupRoutes(services),
+      ...deviceRoutes(services),
+      ...eventRoutes(services),
+      ...historyRoutes(services),
       ...keyRoutes(services),
+      ...mediaRoutes(services),
+      ...profileRoutes(services),
       ...roomRoutes(services),
+      ...serverRoutes(() => url),
+      ...stateRoutes(services),
       ...syncRoutes(services),
-      ...emptyRoutes(),
     ],
-    authenticate: (token) => services.accounts.authenticate(token),
+    authenticate: (token) => services.sessions.authenticate(token),
     middleware,
   });
-  const url = await server.listen(options.port ?? 0);
+  url = await server.listen(options.port ?? 0);
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closed ??= server.close();
     return closed;
   };
   return {
+    kind: "dev",
     url,
-    serverName,
+    baseUrl: url,
+    serverName: services.serverName,
     use: (added) => {
       middleware.add(added);
       return () => void middleware.delete(added);
     },
+    registerUser: async (localpart, password) => ({ userId: registerUser(services, localpart, password) }),
     toDeviceWaiting: (userId, deviceId) => services.toDevice.waiting(userId, deviceId),
+    expireAccessTokens: (userId, deviceId) => {
+      const device = services.accounts.device(userId, deviceId);
+      if (device !== undefined) services.sessions.expire(device);
+    },
+    loginToken: (userId) => services.sessions.loginToken(userId),
     close,
+    stop: close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-function servicesOf(serverName: string, toDeviceLimit: number): Services {
-  const stream = new Stream();
-  const accounts = new Accounts(serverName);
-  const rooms = new Rooms(serverName, stream);
-  const deviceLists = new DeviceLists(stream, rooms);
-  const keys = new Keys(accounts, deviceLists);
-  const toDevice = new ToDeviceMessages(accounts, stream);
-  const sync = new Sync({ stream, rooms, keys, deviceLists, toDevice, toDeviceLimit });
-  const [filters, transactions] = [new Filters(), new Transactions()];
-  return { accounts, deviceLists, filters, keys, rooms, sync, toDevice, transactions };
 }

@@ -1,4 +1,5 @@
 export { type DevHomeserver, type DevHomeserverOptions, startDevHomeserver } from "./homeserver.ts";
-export type { Call, Middleware, Outcome, Reply } from "./http/call.ts";
+export type { Call, Content, Middleware, Outcome, Reply } from "./http/call.ts";
 export type { JsonObject } from "./http/json.ts";
 export type { Device } from "./state/accounts.ts";
+export type { TestHomeserver } from "./test-homeserver.ts";

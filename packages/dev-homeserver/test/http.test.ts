@@ -70,7 +70,6 @@ test("what the server has nothing of is told as a server does that knows of it",
   const client = await HomeserverClient.register(server.url, "bare");
   const none = { override: [], content: [], room: [], sender: [], underride: [] };
   expect(await client.call("GET", "/pushrules/")).toEqual({ global: none });
-  expect(await client.call("GET", "/capabilities")).toEqual({ capabilities: {} });
   const absent = { status: 404, errcode: "M_NOT_FOUND" };
   await expect(client.call("GET", "/room_keys/version")).rejects.toMatchObject(absent);
   const secret = path("user", client.credentials.userId, "account_data", "m.secret_storage.default_key");

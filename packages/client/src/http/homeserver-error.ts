@@ -9,13 +9,16 @@ export class HomeserverError extends Error {
   readonly errcode: string;
   /** The whole answer, which may hold more than the errcode: a session of user-interactive auth, the current version of a backup. */
   readonly body: JsonObject;
+  /** How long the homeserver wants to be left alone, in milliseconds; `undefined` where it did not say. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(status: number, body: JsonObject) {
+  constructor(status: number, body: JsonObject, retryAfterMs?: number) {
     const errcode = typeof body.errcode === "string" ? body.errcode : "M_UNKNOWN";
     super(`${errcode} (HTTP ${status}): ${typeof body.error === "string" ? body.error : "no reason given"}`);
     this.status = status;
     this.errcode = errcode;
     this.body = body;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 

@@ -11,8 +11,10 @@ export interface Call {
   /** The decoded parts of the path that the pattern names. */
   readonly parameters: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
-  /** The request's body; empty where there was none. */
+  /** The request's body; empty where there was none, and where the route takes bytes. */
   readonly body: JsonObject;
+  /** The body as it came. */
+  readonly content: Content;
   /** Whose access token came with the request; `undefined` without one, or with one that is not known. */
   readonly device: Device | undefined;
   /** Aborts when the client has gone away or the server closes. */
@@ -24,10 +26,20 @@ export interface AuthenticatedCall extends Call {
   readonly device: Device;
 }
 
-/** An answer: a status and a JSON object. */
+/** Bytes, and what they are. */
+export interface Content {
+  /** The `content-type`; empty where none was told. */
+  readonly type: string;
+  readonly bytes: Uint8Array;
+}
+
+/** An answer: a status and a JSON object, or other content in its stead. */
 export interface Reply {
   readonly status: number;
+  /** Empty where there is `content`. */
   readonly body: JsonObject;
+  readonly content?: Content | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** What becomes of a call: a reply, or a connection that closes without one, as when a network loses it. */

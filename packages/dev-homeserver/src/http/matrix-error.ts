@@ -18,13 +18,13 @@ export class MatrixError extends Error {
   }
 }
 
-/** A 401 with the flows of user-interactive authentication; it has no `errcode`. */
+/** A 401 with the flows of user-interactive authentication; only a refused attempt has an `errcode`. */
 export class Reauthenticate extends Error {
   override readonly name = "Reauthenticate";
   readonly body: JsonObject;
 
-  constructor(stage: string, session: string) {
+  constructor(stage: string, session: string, refusal: JsonObject = {}) {
     super(`authentication by ${stage} is needed`);
-    this.body = { flows: [{ stages: [stage] }], params: {}, completed: [], session };
+    this.body = { session, flows: [{ stages: [stage] }], params: {}, completed: [], ...refusal };
   }
 }

@@ -1,7 +1,23 @@
-import type { AuthenticatedCall, Call } from "./call.ts";
+import type { AuthenticatedCall, Call, Content } from "./call.ts";
 import type { JsonObject } from "./json.ts";
 
-type Answer = JsonObject | Promise<JsonObject>;
+/** What a handler answers where it is no JSON object. */
+export class ContentAnswer {
+  readonly content: Content;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(content: Content, headers: Readonly<Record<string, string>> = {}) {
+    this.content = content;
+    this.headers = headers;
+  }
+}
+
+/** JSON that is no object: one endpoint answers with a list. */
+export function jsonContent(value: unknown): ContentAnswer {
+  return new ContentAnswer({ type: "application/json", bytes: Buffer.from(JSON.stringify(value)) });
+}
+
+type Answer = JsonObject | ContentAnswer | Promise<JsonObject | ContentAnswer>;
 
 /** A method, a pattern and what to do about it. */
 export interface Route {
@@ -9,17 +25,24 @@ export interface Route {
   /** Segments, where `{name}` stands for any one of them and a last `{name?}` for one that may be missing. */
   readonly pattern: string;
   readonly access: "open" | "device";
+  /** What the request's body is: a JSON object, or bytes that nobody looks into. */
+  readonly takes: "json" | "bytes";
   readonly handle: (call: AuthenticatedCall) => Answer;
 }
 
 /** A route that anybody may call. */
 export function open(method: string, pattern: string, handle: (call: Call) => Answer): Route {
-  return { method, pattern, access: "open", handle };
+  return { method, pattern, access: "open", takes: "json", handle };
 }
 
 /** A route that needs an access token. */
 export function authenticated(method: string, pattern: string, handle: (call: AuthenticatedCall) => Answer): Route {
-  return { method, pattern, access: "device", handle };
+  return { method, pattern, access: "device", takes: "json", handle };
+}
+
+/** A route that needs an access token, and takes bytes. */
+export function upload(method: string, pattern: string, handle: (call: AuthenticatedCall) => Answer): Route {
+  return { method, pattern, access: "device", takes: "bytes", handle };
 }
 
 /** What a router found: the route with its parameters, or why there is none. */

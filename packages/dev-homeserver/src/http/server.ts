@@ -4,13 +4,13 @@ import type { Device } from "../state/accounts.ts";
 import type { AuthenticatedCall, Call, Middleware, Outcome, Reply } from "./call.ts";
 import { isObject, type JsonObject } from "./json.ts";
 import { MatrixError, Reauthenticate } from "./matrix-error.ts";
-import { type Route, Router } from "./router.ts";
+import { ContentAnswer, type Route, Router } from "./router.ts";
 
 /** What the server asks of the rest. */
 export interface ServerOptions {
   readonly routes: readonly Route[];
-  /** Whose token this is; `undefined` for one that nobody has. */
-  readonly authenticate: (token: string) => Device | undefined;
+  /** Whose token this is; `"expired"` for one that was good, `undefined` for one that nobody has. */
+  readonly authenticate: (token: string) => Device | "expired" | undefined;
   /** Innermost first; read anew for every call. */
   readonly middleware: ReadonlySet<Middleware>;
 }
@@ -56,29 +56,35 @@ export class HttpServer {
       return;
     }
     if (response.destroyed) return;
-    const bytes = Buffer.from(JSON.stringify(reply.body));
-    response.writeHead(reply.status, { "content-type": "application/json", "content-length": bytes.length });
-    response.end(bytes);
+    const content = reply.content ?? { type: "application/json", bytes: Buffer.from(JSON.stringify(reply.body)) };
+    response.writeHead(reply.status, {
+      "content-type": content.type,
+      "content-length": content.bytes.length,
+      ...reply.headers,
+    });
+    response.end(content.bytes);
   }
 
   async #answer(request: IncomingMessage, signal: AbortSignal): Promise<Outcome> {
-    const text = await readText(request);
+    const bytes = await readBytes(request);
     const url = new URL(request.url ?? "/", "http://localhost");
     const found = this.#router.find(request.method ?? "GET", url.pathname);
     if (found.found === "nothing") throw new MatrixError(404, "M_UNRECOGNIZED", "there is no such endpoint");
     if (found.found === "other methods") throw new MatrixError(405, "M_UNRECOGNIZED", "not with this method");
     const token = tokenOf(request);
+    const owner = token === undefined ? undefined : this.#options.authenticate(token);
     const call: Call = {
       method: found.route.method,
       route: found.route.pattern,
       path: url.pathname,
       parameters: found.parameters,
       query: url.searchParams,
-      body: parse(text),
-      device: token === undefined ? undefined : this.#options.authenticate(token),
+      body: found.route.takes === "json" ? parse(bytes) : {},
+      content: { type: request.headers["content-type"] ?? "", bytes },
+      device: owner === "expired" ? undefined : owner,
       signal,
     };
-    let next = (): Promise<Outcome> => handle(found.route, call, token).catch(replyOf);
+    let next = (): Promise<Outcome> => handle(found.route, call, token, owner).catch(replyOf);
     for (const middleware of this.#options.middleware) {
       const inner = next;
       next = () => middleware(call, inner);
@@ -87,13 +93,25 @@ export class HttpServer {
   }
 }
 
-async function handle(route: Route, call: Call, token: string | undefined): Promise<Reply> {
+async function handle(
+  route: Route,
+  call: Call,
+  token: string | undefined,
+  owner: Device | "expired" | undefined,
+): Promise<Reply> {
   if (route.access === "device") {
     if (token === undefined) throw new MatrixError(401, "M_MISSING_TOKEN", "an access token is needed");
-    if (call.device === undefined) throw new MatrixError(401, "M_UNKNOWN_TOKEN", "this access token is not known");
+    if (owner === "expired") {
+      throw new MatrixError(401, "M_UNKNOWN_TOKEN", "this access token has expired", { soft_logout: true });
+    }
+    if (owner === undefined) {
+      throw new MatrixError(401, "M_UNKNOWN_TOKEN", "this access token is not known", { soft_logout: false });
+    }
   }
   // An open route's handler does not look at the device: its type does not have one.
-  return { status: 200, body: await route.handle(call as AuthenticatedCall) };
+  const answer = await route.handle(call as AuthenticatedCall);
+  if (answer instanceof ContentAnswer) return { status: 200, body: {}, ...answer };
+  return { status: 200, body: answer };
 }
 
 function replyOf(error: unknown): Reply {
@@ -108,17 +126,17 @@ function tokenOf(request: IncomingMessage): string | undefined {
   return /^Bearer (.+)$/.exec(request.headers.authorization ?? "")?.[1];
 }
 
-async function readText(request: IncomingMessage): Promise<string> {
+async function readBytes(request: IncomingMessage): Promise<Uint8Array> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString("utf8");
+  return Buffer.concat(chunks);
 }
 
-function parse(text: string): JsonObject {
-  if (text === "") return {};
+function parse(bytes: Uint8Array): JsonObject {
+  if (bytes.length === 0) return {};
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString());
   } catch {
     throw new MatrixError(400, "M_NOT_JSON", "the body is not JSON");
   }

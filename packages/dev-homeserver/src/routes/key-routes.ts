@@ -1,8 +1,8 @@
-import { randomUUID } from "node:crypto";
 import type { AuthenticatedCall } from "../http/call.ts";
-import { isObject, type JsonObject, objectIn, stringIn } from "../http/json.ts";
-import { MatrixError, Reauthenticate } from "../http/matrix-error.ts";
+import { isObject, type JsonObject, objectIn } from "../http/json.ts";
+import { MatrixError } from "../http/matrix-error.ts";
 import { authenticated, type Route } from "../http/router.ts";
+import { parseSyncToken } from "../state/sync-token.ts";
 import { parameter } from "./parameter.ts";
 import type { Services } from "./services.ts";
 
@@ -10,13 +10,17 @@ const CLIENT = "/_matrix/client/v3";
 
 /** Device keys, one-time keys, cross-signing, and messages from device to device. */
 export function keyRoutes(services: Services): Route[] {
-  const { keys, toDevice, transactions } = services;
+  const { deviceLists, keys, toDevice, transactions } = services;
   return [
     authenticated("POST", `${CLIENT}/keys/upload`, ({ device, body }) => keys.upload(device, body)),
     authenticated("POST", `${CLIENT}/keys/query`, ({ device, body }) =>
       keys.query(device, objectIn(body, "device_keys")),
     ),
     authenticated("POST", `${CLIENT}/keys/claim`, ({ body }) => keys.claim(objectIn(body, "one_time_keys"))),
+    authenticated("GET", `${CLIENT}/keys/changes`, ({ device, query }) => {
+      const { stream } = parseSyncToken(query.get("from") ?? "");
+      return { ...deviceLists.after(device.userId, stream) };
+    }),
     authenticated("POST", `${CLIENT}/keys/device_signing/upload`, (call) => uploadSigningKeys(services, call)),
     authenticated("POST", `${CLIENT}/keys/signatures/upload`, ({ device, body }) => keys.addSignatures(device, body)),
     authenticated("PUT", `${CLIENT}/sendToDevice/{eventType}/{txnId}`, (call) => {
@@ -29,14 +33,12 @@ export function keyRoutes(services: Services): Route[] {
   ];
 }
 
-/** First keys are taken as they are; keys that replace others need the user's password. */
-function uploadSigningKeys({ accounts, keys, deviceLists }: Services, { device, body }: AuthenticatedCall): JsonObject {
-  if (keys.crossSigning.replaces(device.userId, body)) {
-    const auth = objectIn(body, "auth");
-    if (auth.type !== "m.login.password") throw new Reauthenticate("m.login.password", randomUUID());
-    if (!accounts.passwordMatches(device.userId, stringIn(auth, "password"))) {
-      throw new MatrixError(403, "M_FORBIDDEN", "the password is wrong");
-    }
+/** First keys are taken as they are, and identical ones again; keys that replace others need the user's password. */
+function uploadSigningKeys(services: Services, { device, body }: AuthenticatedCall): JsonObject {
+  const { keys, deviceLists, reauthentication } = services;
+  if (!keys.crossSigning.changes(device.userId, body)) return {};
+  if (keys.crossSigning.isSetUp(device.userId) || services.alwaysReauthenticate) {
+    reauthentication.demand(device, body);
   }
   keys.crossSigning.upload(device.userId, body);
   deviceLists.changed(device.userId);

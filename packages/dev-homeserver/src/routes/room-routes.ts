@@ -1,87 +1,94 @@
 import type { AuthenticatedCall } from "../http/call.ts";
-import { type JsonObject, stringIn } from "../http/json.ts";
-import { MatrixError } from "../http/matrix-error.ts";
-import { authenticated, type Route } from "../http/router.ts";
-import { clientEvent } from "../state/room.ts";
-import { formatRoomToken, parseRoomToken } from "../state/sync-token.ts";
-import { numberIn, parameter } from "./parameter.ts";
+import { type JsonObject, optionalStringIn, stringIn } from "../http/json.ts";
+import { authenticated, open, type Route } from "../http/router.ts";
+import type { MembershipDetails } from "../state/memberships.ts";
+import type { Room } from "../state/room.ts";
+import { parameter } from "./parameter.ts";
 import type { Services } from "./services.ts";
 
 const CLIENT = "/_matrix/client/v3";
 const ROOM = `${CLIENT}/rooms/{roomId}`;
+const ALIAS = `${CLIENT}/directory/room/{alias}`;
 
-/** Rooms: making them, being in them, their events and their state. */
-export function roomRoutes(services: Services): Route[] {
-  const { rooms } = services;
-  const joinedRoom = (call: AuthenticatedCall) => rooms.joined(call.device.userId, parameter(call, "roomId"));
-  const join = (call: AuthenticatedCall): JsonObject => {
-    rooms.join(call.device.userId, parameter(call, "roomId"));
-    return { room_id: parameter(call, "roomId") };
+/** Rooms: making them, finding them, and being in them. */
+export function roomRoutes({ rooms, serverName }: Services): Route[] {
+  const { memberships } = rooms;
+  const room = (call: AuthenticatedCall): Room => rooms.find(parameter(call, "roomId"));
+  const entering = (enter: (room: Room, userId: string, details: MembershipDetails) => void) => {
+    return (call: AuthenticatedCall): JsonObject => {
+      enter(room(call), call.device.userId, detailsIn(call));
+      return { room_id: room(call).roomId };
+    };
   };
+  const about = (act: (room: Room, userId: string, other: string, details: MembershipDetails) => void) => {
+    return (call: AuthenticatedCall): JsonObject => {
+      const other = stringIn(call.body, "user_id");
+      act(rooms.joined(call.device.userId, parameter(call, "roomId")), call.device.userId, other, detailsIn(call));
+      return {};
+    };
+  };
+  const join = entering((...given) => memberships.join(...given));
   return [
     authenticated("POST", `${CLIENT}/createRoom`, ({ device, body }) => ({
       room_id: rooms.create(device, body).roomId,
     })),
     authenticated("POST", `${CLIENT}/join/{roomId}`, join),
     authenticated("POST", `${ROOM}/join`, join),
+    authenticated(
+      "POST",
+      `${CLIENT}/knock/{roomId}`,
+      entering((...given) => memberships.knock(...given)),
+    ),
     authenticated("POST", `${ROOM}/leave`, (call) => {
-      rooms.leave(call.device.userId, parameter(call, "roomId"));
+      memberships.leave(room(call), call.device.userId, detailsIn(call));
       return {};
     }),
-    authenticated("POST", `${ROOM}/invite`, (call) => {
-      rooms.invite(call.device.userId, parameter(call, "roomId"), stringIn(call.body, "user_id"));
+    authenticated("POST", `${ROOM}/forget`, (call) => {
+      rooms.forget(call.device.userId, parameter(call, "roomId"));
       return {};
     }),
-    authenticated("GET", `${CLIENT}/joined_rooms`, ({ device }) => ({
-      joined_rooms: [...rooms.all()]
-        .filter((room) => room.membership(device.userId)?.membership === "join")
-        .map((room) => room.roomId),
+    authenticated(
+      "POST",
+      `${ROOM}/invite`,
+      about((...given) => memberships.invite(...given)),
+    ),
+    authenticated(
+      "POST",
+      `${ROOM}/kick`,
+      about((...given) => memberships.kick(...given)),
+    ),
+    authenticated(
+      "POST",
+      `${ROOM}/ban`,
+      about((...given) => memberships.ban(...given)),
+    ),
+    authenticated(
+      "POST",
+      `${ROOM}/unban`,
+      about((...given) => memberships.unban(...given)),
+    ),
+    authenticated("POST", `${ROOM}/upgrade`, (call) => {
+      const version = stringIn(call.body, "new_version");
+      return { replacement_room: rooms.upgrade(call.device.userId, parameter(call, "roomId"), version).roomId };
+    }),
+    authenticated("GET", `${CLIENT}/joined_rooms`, ({ device: { userId } }) => ({
+      joined_rooms: rooms
+        .of(userId)
+        .filter((each) => each.isJoined(userId))
+        .map((each) => each.roomId),
     })),
-    authenticated("GET", `${ROOM}/joined_members`, (call) => {
-      const members = [...joinedRoom(call).members()].filter(([, member]) => member.membership === "join");
-      return { joined: Object.fromEntries(members.map(([userId]) => [userId, {}])) };
+    open("GET", ALIAS, (call) => ({ room_id: rooms.find(parameter(call, "alias")).roomId, servers: [serverName] })),
+    authenticated("PUT", ALIAS, (call) => {
+      rooms.setAlias(parameter(call, "alias"), rooms.find(stringIn(call.body, "room_id")));
+      return {};
     }),
-    authenticated("PUT", `${ROOM}/send/{eventType}/{txnId}`, (call) => send(services, call)),
-    authenticated("GET", `${ROOM}/messages`, (call) => messages(services, call)),
-    authenticated("PUT", `${ROOM}/state/{eventType}/{stateKey?}`, (call) => {
-      const event = { type: parameter(call, "eventType"), content: call.body, stateKey: parameter(call, "stateKey") };
-      if (event.type === "m.room.member") {
-        throw new MatrixError(403, "M_FORBIDDEN", "memberships change by join, leave and invite only");
-      }
-      return { event_id: joinedRoom(call).append(call.device.userId, event).eventId };
-    }),
-    authenticated("GET", `${ROOM}/state/{eventType}/{stateKey?}`, (call) => {
-      const event = joinedRoom(call).stateEvent(parameter(call, "eventType"), parameter(call, "stateKey"));
-      if (event === undefined) throw new MatrixError(404, "M_NOT_FOUND", "there is no such state");
-      return event.content;
+    authenticated("DELETE", ALIAS, (call) => {
+      rooms.deleteAlias(parameter(call, "alias"));
+      return {};
     }),
   ];
 }
 
-function send({ rooms, transactions }: Services, call: AuthenticatedCall): JsonObject {
-  const { device, body } = call;
-  const [roomId, type, txnId] = [parameter(call, "roomId"), parameter(call, "eventType"), parameter(call, "txnId")];
-  const room = rooms.joined(device.userId, roomId);
-  return transactions.once(device, ["send", roomId, type], txnId, () => ({
-    event_id: room.append(device.userId, { type, content: body, origin: { device, txnId } }).eventId,
-  }));
-}
-
-/** A page of a room's history, from a place in a direction; `end` is missing where there is no more. */
-function messages({ rooms }: Services, call: AuthenticatedCall): JsonObject {
-  const { device, query } = call;
-  const room = rooms.joined(device.userId, parameter(call, "roomId"));
-  const backward = query.get("dir") !== "f";
-  const limit = numberIn(query, "limit", 10);
-  const [from, to] = [query.get("from"), query.get("to")].map((token) => (token ? parseRoomToken(token) : undefined));
-  const start = from ?? (backward ? (room.events(0).at(-1)?.position ?? 0) : 0);
-  const range = backward ? room.events(to ?? 0, start).reverse() : room.events(start, to);
-  const chunk = range.slice(0, limit);
-  const last = chunk.at(-1);
-  const more = last !== undefined && chunk.length < range.length;
-  return {
-    start: formatRoomToken(start),
-    chunk: chunk.map((event) => ({ ...clientEvent(event, device), room_id: room.roomId })),
-    ...(more ? { end: formatRoomToken(backward ? last.position - 1 : last.position) } : {}),
-  };
+function detailsIn({ body }: AuthenticatedCall): MembershipDetails {
+  return { reason: optionalStringIn(body, "reason") };
 }

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { MatrixError } from "../http/matrix-error.ts";
 
 /** A device that is logged in, or was and will be again under the same id. */
@@ -8,12 +8,6 @@ export interface Device {
   readonly displayName: string | undefined;
 }
 
-/** What a login gives. */
-export interface Login {
-  readonly device: Device;
-  readonly accessToken: string;
-}
-
 /** What a client may say about the device that it logs in with. */
 export interface DeviceChoice {
   /** Default: a new random id. */
@@ -21,13 +15,12 @@ export interface DeviceChoice {
   readonly displayName?: string | undefined;
 }
 
-/** Users with their passwords, devices and access tokens. */
+/** Users with their passwords and devices. */
 export class Accounts {
   readonly #serverName: string;
   // As they are: this server forgets everything when its process ends, and guards nothing.
   readonly #passwords = new Map<string, string>();
-  readonly #devices = new Map<string, Map<string, Device>>();
-  readonly #tokens = new Map<string, Device>();
+  readonly #devices = new Map<string, Map<string, { -readonly [K in keyof Device]: Device[K] }>>();
 
   constructor(serverName: string) {
     this.#serverName = serverName;
@@ -45,6 +38,10 @@ export class Accounts {
   /** A user's devices, in the order of their first login; none for users that do not exist. */
   devicesOf(userId: string): Device[] {
     return [...(this.#devices.get(userId)?.values() ?? [])];
+  }
+
+  device(userId: string, deviceId: string): Device | undefined {
+    return this.#devices.get(userId)?.get(deviceId);
   }
 
   /**
@@ -66,32 +63,28 @@ export class Accounts {
     return this.#passwords.get(userId) === password;
   }
 
-  /** Logs a device in; if it is known, it stays what it is and its former access token ends. */
-  login(userId: string, choice: DeviceChoice): Login {
+  setPassword(userId: string, password: string): void {
+    this.#passwords.set(userId, password);
+  }
+
+  /** The device of that id, new or known; a known one stays what it is. */
+  openDevice(userId: string, choice: DeviceChoice): Device {
     const deviceId = choice.deviceId ?? randomBytes(5).toString("hex").toUpperCase();
-    const devices = this.#devices.get(userId) ?? new Map<string, Device>();
+    const devices = this.#devices.get(userId) ?? new Map();
     this.#devices.set(userId, devices);
-    const known = devices.get(deviceId);
-    if (known !== undefined) this.#endTokensOf(known);
-    const device = known ?? { userId, deviceId, displayName: choice.displayName };
+    const device = devices.get(deviceId) ?? { userId, deviceId, displayName: choice.displayName };
     devices.set(deviceId, device);
-    const accessToken = `dev_${randomUUID()}`;
-    this.#tokens.set(accessToken, device);
-    return { device, accessToken };
+    return device;
   }
 
-  /** Whose access token this is; `undefined` where it is nobody's. */
-  authenticate(token: string): Device | undefined {
-    return this.#tokens.get(token);
+  /** @throws MatrixError `M_NOT_FOUND` */
+  rename(userId: string, deviceId: string, displayName: string): void {
+    const device = this.#devices.get(userId)?.get(deviceId);
+    if (device === undefined) throw new MatrixError(404, "M_NOT_FOUND", "there is no such device");
+    device.displayName = displayName;
   }
 
-  /** Ends the device with its access token. */
-  logout(device: Device): void {
-    this.#endTokensOf(device);
+  deleteDevice(device: Device): void {
     this.#devices.get(device.userId)?.delete(device.deviceId);
-  }
-
-  #endTokensOf(device: Device): void {
-    for (const [token, owner] of this.#tokens) if (owner === device) this.#tokens.delete(token);
   }
 }

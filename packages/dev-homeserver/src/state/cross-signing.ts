@@ -11,12 +11,17 @@ export class CrossSigningKeys {
   /** What users say of each other's master keys, by signer and owner: shown to the signer only. */
   readonly #opinions = new Map<string, Map<string, JsonObject>>();
 
-  /** Whether these keys would replace others, which needs the user's password. */
-  replaces(userId: string, body: JsonObject): boolean {
+  /** Whether the user has a master key: from then on, changes need the user's password. */
+  isSetUp(userId: string): boolean {
+    return this.#keys.get(userId)?.master_key !== undefined;
+  }
+
+  /** Whether the body holds keys that are others than those that are there. */
+  changes(userId: string, body: JsonObject): boolean {
     const known = this.#keys.get(userId);
     return KINDS.some((kind) => {
-      const [before, after] = [known?.[kind], body[kind]];
-      return before !== undefined && isObject(after) && !isDeepStrictEqual(before.keys, after.keys);
+      const key = body[kind];
+      return isObject(key) && !isDeepStrictEqual(known?.[kind]?.keys, key.keys);
     });
   }
 

@@ -39,7 +39,7 @@ export class DeviceLists {
         const isNew = ownIsNew || since > position;
         if (own.membership === "join" && membership === "join") {
           sharing.add(member);
-          if (member !== userId && isNew) changed.add(member);
+          if (isNew) changed.add(member);
         } else if (isNew && own.membership !== "invite" && membership !== "invite") {
           parted.add(member);
         }

@@ -1,36 +1,75 @@
 import { isObject, type JsonObject, objectIn } from "../http/json.ts";
 import { MatrixError } from "../http/matrix-error.ts";
+import { EventFilter } from "./event-filter.ts";
 
-/** How many events a timeline holds where no filter says so, as real servers have it. */
-const DEFAULT_TIMELINE_LIMIT = 10;
+/** What a sync is to tell of. */
+export interface SyncFilter {
+  /** Of rooms, by its `rooms` and `not_rooms`. */
+  readonly rooms: EventFilter;
+  /** Whether rooms that were left before the first sync are told of. */
+  readonly includeLeave: boolean;
+  readonly timeline: EventFilter;
+  readonly state: EventFilter;
+  readonly roomAccountData: EventFilter;
+  readonly accountData: EventFilter;
+}
 
-/** Filters that clients have left here. Of a filter only the timeline's limit is obeyed. */
+/** Filters that clients have left here. */
 export class Filters {
   readonly #filters: { readonly userId: string; readonly filter: JsonObject }[] = [];
 
-  /** Keeps a filter; answers with its id. */
+  /**
+   * Keeps a filter; answers with its id.
+   *
+   * @throws MatrixError `M_BAD_JSON` for one that is malformed
+   */
   add(userId: string, filter: JsonObject): string {
+    syncFilter(filter);
     return String(this.#filters.push({ userId, filter }) - 1);
   }
 
   /** @throws MatrixError `M_NOT_FOUND` */
   get(userId: string, filterId: string): JsonObject {
-    const known = this.#filters[Number(filterId)];
-    if (known?.userId !== userId) throw new MatrixError(404, "M_NOT_FOUND", "there is no such filter");
-    return known.filter;
+    const filter = this.#find(userId, filterId);
+    if (filter === undefined) throw new MatrixError(404, "M_NOT_FOUND", "there is no such filter");
+    return filter;
   }
 
   /**
-   * The timeline limit that the `filter` parameter of a sync asks for, be it a filter's id or a filter itself.
+   * What the `filter` parameter of a sync asks for, be it a filter's id or a filter itself.
    *
-   * @throws MatrixError `M_NOT_FOUND`, `M_NOT_JSON`
+   * @throws MatrixError `M_INVALID_PARAM`, `M_NOT_JSON`, `M_BAD_JSON`
    */
-  timelineLimit(userId: string, parameter: string | null): number {
-    if (parameter === null) return DEFAULT_TIMELINE_LIMIT;
-    const filter = parameter.startsWith("{") ? parse(parameter) : this.get(userId, parameter);
-    const limit = objectIn(objectIn(filter, "room"), "timeline").limit;
-    return typeof limit === "number" && limit >= 0 ? Math.floor(limit) : DEFAULT_TIMELINE_LIMIT;
+  forSync(userId: string, parameter: string | null): SyncFilter {
+    if (parameter === null) return syncFilter({});
+    if (parameter.startsWith("{")) return syncFilter(parse(parameter));
+    const filter = this.#find(userId, parameter);
+    if (filter === undefined) throw new MatrixError(400, "M_INVALID_PARAM", "No such filter");
+    return syncFilter(filter);
   }
+
+  #find(userId: string, filterId: string): JsonObject | undefined {
+    const known = this.#filters[Number(filterId)];
+    return known?.userId === userId ? known.filter : undefined;
+  }
+}
+
+/** The filter of events in a query's `filter`; one that lets everything through where there is none. */
+export function eventFilterIn(query: URLSearchParams): EventFilter {
+  const text = query.get("filter");
+  return new EventFilter(text === null ? {} : parse(text));
+}
+
+function syncFilter(definition: JsonObject): SyncFilter {
+  const room = objectIn(definition, "room");
+  return {
+    rooms: new EventFilter(room),
+    includeLeave: room.include_leave === true,
+    timeline: new EventFilter(objectIn(room, "timeline")),
+    state: new EventFilter(objectIn(room, "state")),
+    roomAccountData: new EventFilter(objectIn(room, "account_data")),
+    accountData: new EventFilter(objectIn(definition, "account_data")),
+  };
 }
 
 function parse(text: string): JsonObject {

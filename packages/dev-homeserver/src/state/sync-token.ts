@@ -13,11 +13,11 @@ export function formatSyncToken(token: SyncToken): string {
   return `s${token.stream}_${token.toDevice}`;
 }
 
-/** @throws MatrixError `M_INVALID_PARAM` */
+/** @throws MatrixError `M_UNKNOWN`, as Synapse says it */
 export function parseSyncToken(text: string): SyncToken {
   const [, stream, toDevice] = /^s(\d+)_(\d+)$/.exec(text) ?? [];
   if (stream === undefined || toDevice === undefined) {
-    throw new MatrixError(400, "M_INVALID_PARAM", "this is not a token that a sync gave");
+    throw new MatrixError(400, "M_UNKNOWN", "Invalid stream token");
   }
   return { stream: Number(stream), toDevice: Number(toDevice) };
 }
@@ -30,7 +30,7 @@ export function formatRoomToken(position: number): string {
 /**
  * The position of a place in a room; sync tokens are such places too.
  *
- * @throws MatrixError `M_INVALID_PARAM`
+ * @throws MatrixError `M_UNKNOWN`, as Synapse says it
  */
 export function parseRoomToken(text: string): number {
   const [, position] = /^t(\d+)$/.exec(text) ?? [];

@@ -1,0 +1,153 @@
+import type { Change, Logger } from "@holdfast/key-store-core";
+import {
+  type DecryptedToDeviceEvent,
+  DecryptionSettings,
+  DeviceLists,
+  type OlmMachine,
+  type PlainTextToDeviceEvent,
+  ProcessedToDeviceEventType,
+  type TrustRequirement,
+  UserId,
+} from "@matrix-org/matrix-sdk-crypto-wasm";
+import type { Encryption } from "../crypto/encryption.ts";
+import { CLIENT_COLLECTION } from "../crypto/engine-encryption.ts";
+import type { Inbox, InboxEntry } from "../delivery/inbox.ts";
+import type { JsonObject } from "../http/homeserver-api.ts";
+import { objectOf, parseObject, textOf } from "../http/json.ts";
+import type { SealedCollection } from "../records/sealed-collection.ts";
+import type { RoomUpdate, StrippedUpdate } from "./room-update.ts";
+import type { SyncUpdate } from "./sync-response.ts";
+import { newEvents, type TimelineParts } from "./timeline.ts";
+
+/** What is known of rooms, as a sync tells it. Called inside the batch that commits the sync's token. */
+export interface RoomsInSync {
+  takeIn(update: RoomUpdate): Promise<readonly Change[]>;
+  takeInStripped(update: StrippedUpdate): Promise<readonly Change[]>;
+}
+
+/** A message between devices, opened where it was encrypted. */
+export interface ProcessedToDevice {
+  readonly type: string;
+  readonly sender: string;
+  readonly content: JsonObject;
+  readonly encrypted: boolean;
+}
+
+/** What a durable sync works on. */
+export interface DurableSyncParts extends TimelineParts {
+  readonly encryption: Encryption;
+  readonly inbox: Inbox;
+  readonly rooms: RoomsInSync;
+  readonly requirement: TrustRequirement;
+  /** Whether the timelines of the first sync of all are delivered: they are history. */
+  readonly deliverHistory: boolean;
+  /** Events that were delivered while the store was away. */
+  readonly delivered: Set<string>;
+  readonly logger: Logger;
+}
+
+const TOKEN = Buffer.from("sync-token");
+
+/**
+ * Takes sync responses in, each as one durable commit: the engine's state, what
+ * is known of rooms, the inbox, and the token that acknowledges them.
+ */
+export class DurableSync {
+  readonly #parts: DurableSyncParts;
+  readonly #records: SealedCollection<JsonObject>;
+
+  constructor(parts: DurableSyncParts) {
+    this.#parts = parts;
+    this.#records = parts.encryption.collection(CLIENT_COLLECTION);
+  }
+
+  /** The token committed last; `undefined` before the first sync. */
+  async since(): Promise<string | undefined> {
+    return textOf((await this.#records.get(TOKEN))?.token);
+  }
+
+  /**
+   * Takes a response in, and answers with the messages between devices that it brought.
+   *
+   * @throws the store's `KeyStoreError`, and what `HomeserverApi.request` throws: nothing is taken in then
+   */
+  async take(
+    update: SyncUpdate,
+    since: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly ProcessedToDevice[]> {
+    const { encryption, inbox, rooms } = this.#parts;
+    const entries = await this.#entries(update, since, signal);
+    return encryption.run(async (machine) => {
+      const toDevice = await this.#receive(machine, update);
+      const changes: Change[] = [];
+      for (const room of update.rooms) changes.push(...(await rooms.takeIn(room)));
+      for (const room of update.stripped) changes.push(...(await rooms.takeInStripped(room)));
+      const own = toDevice.filter(({ type }) => !type.startsWith("m.")).map(toDeviceEntry);
+      changes.push(...inbox.append([...own, ...entries]));
+      changes.push(this.#records.put(TOKEN, { token: update.nextBatch }));
+      await encryption.commit(changes);
+      return toDevice;
+    });
+  }
+
+  async #entries(update: SyncUpdate, since: string | undefined, signal: AbortSignal): Promise<InboxEntry[]> {
+    const { deliverHistory, delivered } = this.#parts;
+    const entries: InboxEntry[] = [];
+    for (const room of update.rooms) {
+      if (since === undefined && !deliverHistory) continue;
+      const events = since === undefined ? room.timeline : await newEvents(this.#parts, room, since, signal);
+      for (const event of events) {
+        if (!delivered.delete(event.event_id)) entries.push({ kind: "event", roomId: room.roomId, event });
+      }
+    }
+    for (const { roomId, membership, state } of update.stripped) {
+      entries.push({ kind: membership, roomId, event: { events: state } });
+    }
+    return entries;
+  }
+
+  async #receive(machine: OlmMachine, update: SyncUpdate): Promise<ProcessedToDevice[]> {
+    const { deviceLists, oneTimeKeyCounts, unusedFallbackKeys } = update;
+    const events = JSON.stringify(update.toDevice);
+    const lists = new DeviceLists(this.#userIds(deviceLists.changed), this.#userIds(deviceLists.left));
+    const fallback = unusedFallbackKeys && new Set(unusedFallbackKeys);
+    const settings = new DecryptionSettings(this.#parts.requirement);
+    const processed =
+      oneTimeKeyCounts === undefined
+        ? await machine.receiveSyncChangesMsc4186(events, lists, new Map(), fallback, settings)
+        : await machine.receiveSyncChanges(events, lists, new Map(oneTimeKeyCounts), fallback, settings);
+    return (processed as { type: ProcessedToDeviceEventType; rawEvent: string }[]).flatMap((event) =>
+      this.#processed(event),
+    );
+  }
+
+  #processed(event: { type: ProcessedToDeviceEventType; rawEvent: string }): ProcessedToDevice[] {
+    const { type } = event;
+    if (type === ProcessedToDeviceEventType.UnableToDecrypt) {
+      const sender = textOf(parseObject(event.rawEvent)?.sender) ?? "somebody unknown";
+      this.#parts.logger.warn(`A message between devices from ${sender} cannot be decrypted`);
+    }
+    if (type !== ProcessedToDeviceEventType.Decrypted && type !== ProcessedToDeviceEventType.PlainText) return [];
+    const raw = parseObject((event as DecryptedToDeviceEvent | PlainTextToDeviceEvent).rawEvent);
+    const [name, sender] = [textOf(raw?.type), textOf(raw?.sender)];
+    if (name === undefined || sender === undefined) return [];
+    const encrypted = type === ProcessedToDeviceEventType.Decrypted;
+    return [{ type: name, sender, content: objectOf(raw?.content) ?? {}, encrypted }];
+  }
+
+  #userIds(texts: readonly string[]): UserId[] {
+    return texts.flatMap((text) => {
+      try {
+        return [new UserId(text)];
+      } catch {
+        this.#parts.logger.warn("The homeserver named a user whose id is malformed");
+        return [];
+      }
+    });
+  }
+}
+
+function toDeviceEntry(event: ProcessedToDevice): InboxEntry {
+  return { kind: "to-device", roomId: "", event: { ...event } };
+}

@@ -1,0 +1,52 @@
+import type { Logger } from "@holdfast/key-store-core";
+import type { HomeserverApi } from "../http/homeserver-api.ts";
+import { objectOf } from "../http/json.ts";
+import { fillGap } from "./gap.ts";
+import type { RoomEvent, RoomUpdate } from "./room-update.ts";
+
+/** What new events are told by. */
+export interface TimelineParts {
+  readonly api: HomeserverApi;
+  readonly userId: string;
+  readonly logger: Logger;
+  /** How many events that a response left out are fetched, for each room. */
+  readonly gapLimit: number;
+}
+
+/**
+ * The events of a room that are news to this device, oldest first: those since
+ * the last sync, what the response left out of them included; in a room that
+ * was joined meanwhile, those from the joining on.
+ *
+ * @throws what `HomeserverApi.request` throws where the homeserver cannot be asked
+ */
+export async function newEvents(
+  { api, userId, logger, gapLimit }: TimelineParts,
+  update: RoomUpdate,
+  since: string,
+  signal: AbortSignal | undefined,
+): Promise<readonly RoomEvent[]> {
+  const { roomId, timeline, limited, prevBatch } = update;
+  const joinedAt = ownJoining(timeline, userId);
+  if (joinedAt >= 0) return timeline.slice(joinedAt);
+  if (!limited || prevBatch === undefined || update.membership !== "join") return timeline;
+  const { events, cut } = await fillGap(api, { roomId, from: prevBatch, to: since, limit: gapLimit, signal });
+  const joinedInGap = ownJoining(events, userId);
+  if (joinedInGap >= 0) return [...events.slice(joinedInGap), ...timeline];
+  if (cut)
+    logger.warn(
+      `More events of ${roomId} were missed than are fetched: those before the last ${events.length} are left out`,
+    );
+  return [...events, ...timeline];
+}
+
+/** Where this user has come into the room, the last time; -1 where not among these events. */
+function ownJoining(events: readonly RoomEvent[], userId: string): number {
+  return events.findLastIndex(
+    ({ type, state_key, content, unsigned }) =>
+      type === "m.room.member" &&
+      state_key === userId &&
+      content.membership === "join" &&
+      objectOf(unsigned?.prev_content)?.membership !== "join",
+  );
+}
