@@ -1,0 +1,70 @@
+import type { JsonObject } from "../http/homeserver-api.ts";
+import type { RoomUpdate, StrippedUpdate } from "../sync/room-update.ts";
+import { encryptionOf, harden } from "./encryption-state.ts";
+import { type RoomRecord, visibilityOf } from "./room-record.ts";
+
+/** A state event, whole or stripped. */
+interface StateEvent {
+  readonly type: string;
+  readonly state_key?: string;
+  readonly content: JsonObject;
+}
+
+/** Told of what a homeserver may not change, and tried to. */
+export type OnRefused = (why: string) => void;
+
+/**
+ * What is known of a room after a sync has told of it. State before the
+ * timeline comes first, then what the timeline changes.
+ */
+export function applyUpdate(known: RoomRecord, update: RoomUpdate, onRefused: OnRefused): RoomRecord {
+  let record: RoomRecord = { ...known, membership: update.membership };
+  if (update.membership === "join") record = { ...record, inviter: null };
+  let whole = false;
+  for (const event of [...update.state, ...update.timeline]) {
+    // Where the creation of the room is among what is told, everything since then is.
+    if (event.type === "m.room.create" && event.state_key === "") whole = true;
+    record = applyState(record, event, onRefused);
+  }
+  if (!whole) return record;
+  return {
+    ...record,
+    encryption: record.encryption ?? { kind: "plain" },
+    historyVisibility: record.historyVisibility ?? "shared",
+  };
+}
+
+/** What is known of a room after an invitation or a knock: its stripped state is the inviter's word, of which only the encryption counts. */
+export function applyStripped(
+  known: RoomRecord,
+  update: StrippedUpdate,
+  userId: string,
+  onRefused: OnRefused,
+): RoomRecord {
+  let record: RoomRecord = { ...known, membership: update.membership, inviter: null };
+  for (const event of update.state) {
+    if (event.type === "m.room.encryption") record = applyState(record, event, onRefused);
+    const isOwn = event.type === "m.room.member" && event.state_key === userId;
+    if (isOwn && event.content.membership === "invite") record = { ...record, inviter: event.sender };
+  }
+  return record;
+}
+
+function applyState(record: RoomRecord, event: StateEvent, onRefused: OnRefused): RoomRecord {
+  if (event.state_key !== "") return record;
+  switch (event.type) {
+    case "m.room.encryption": {
+      const { encryption, ignored } = harden(record.encryption, encryptionOf(event.content));
+      if (ignored !== undefined) onRefused(ignored);
+      return { ...record, encryption };
+    }
+    case "m.room.history_visibility":
+      return { ...record, historyVisibility: visibilityOf(event.content) ?? record.historyVisibility };
+    case "m.room.tombstone": {
+      const { replacement_room: replacement } = event.content;
+      return { ...record, replacedBy: typeof replacement === "string" ? replacement : "" };
+    }
+    default:
+      return record;
+  }
+}

@@ -1,0 +1,175 @@
+import { type Change, isKeyStoreError, type Logger } from "@holdfast/key-store-core";
+import type { Encryption } from "../crypto/encryption.ts";
+import { MatrixClientError } from "../errors.ts";
+import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
+import { isHomeserverError } from "../http/homeserver-error.ts";
+import { path } from "../http/path.ts";
+import type { SealedCollection } from "../records/sealed-collection.ts";
+import type { RoomUpdate, StrippedUpdate } from "../sync/room-update.ts";
+import { applyStripped, applyUpdate } from "./apply-update.ts";
+import { encryptionOf, harden, type RoomEncryption } from "./encryption-state.ts";
+import { Members } from "./members.ts";
+import {
+  formatRoom,
+  parseRoom,
+  ROOMS_COLLECTION,
+  type RoomHistoryVisibility,
+  type RoomRecord,
+  sameRoom,
+  unknownRoom,
+  visibilityOf,
+} from "./room-record.ts";
+
+/** What {@link Rooms} is made of. */
+export interface RoomsOptions {
+  readonly api: HomeserverApi;
+  /** The encryption that runs now; `undefined` while its store is away: what is learnt is then in memory only. */
+  readonly encryption: () => Encryption | undefined;
+  readonly userId: string;
+  readonly logger: Logger;
+  /** Ends requests under way when the client closes. */
+  readonly closing: AbortSignal;
+}
+
+/**
+ * What is known of rooms: a sealed record for each, written when a sync changes
+ * it. A room's encryption is never weakened and never guessed. What this
+ * process has once seen encrypted stays so for it, whatever an older record
+ * says that a store comes back with.
+ */
+export class Rooms {
+  readonly #options: RoomsOptions;
+  readonly #members: Members;
+  /** What this process was told, by room id: all there is while the store is away. */
+  readonly #seen = new Map<string, RoomRecord>();
+
+  constructor(options: RoomsOptions) {
+    this.#options = Object.freeze({ ...options });
+    this.#members = new Members(options);
+  }
+
+  /**
+   * Takes in what a sync tells of a room where this user is joined, or was.
+   * Answers with the changes for the commit of that sync, in whose `run` it is
+   * called; with none where nothing is new, or the store is away. Taking the
+   * same in again does nothing.
+   *
+   * @throws what reads of the store throw
+   */
+  async takeIn(update: RoomUpdate): Promise<Change[]> {
+    this.#members.takeIn(update);
+    return this.#change(update.roomId, (known) => applyUpdate(known, update, this.#onRefused(update.roomId)));
+  }
+
+  /** As {@link takeIn}, for an invitation or a knock. */
+  async takeInStripped(update: StrippedUpdate): Promise<Change[]> {
+    const { roomId } = update;
+    return this.#change(roomId, (known) => applyStripped(known, update, this.#options.userId, this.#onRefused(roomId)));
+  }
+
+  /** What is known of a room; `undefined` where nothing is. While the store fails, it is what this process has seen. */
+  async get(roomId: string): Promise<RoomRecord | undefined> {
+    let stored: RoomRecord | undefined;
+    try {
+      stored = await this.#stored(roomId);
+    } catch (error) {
+      if (!isKeyStoreError(error) || isKeyStoreError(error, "ERR_KEY_STORE_CORRUPT")) throw error;
+    }
+    const known = together(stored, this.#seen.get(roomId));
+    // Remembered, for when the store goes away.
+    if (known !== undefined) this.#seen.set(roomId, known);
+    return known;
+  }
+
+  /**
+   * Whether a room is encrypted, and how: what syncs have told; the homeserver
+   * is asked about a room that none has told of.
+   *
+   * @throws `ROOM_ENCRYPTION_UNKNOWN` where that cannot be found out; the signal's reason
+   */
+  async encryption(roomId: string, signal?: AbortSignal): Promise<RoomEncryption> {
+    const known = (await this.get(roomId))?.encryption;
+    if (known != null) return known;
+    const content = await this.#askForState(roomId, "m.room.encryption", signal);
+    if (content === undefined) return { kind: "plain" };
+    const told = encryptionOf(content);
+    await this.#record(roomId, told);
+    return told;
+  }
+
+  /**
+   * Who gets a room's keys: those who are joined, and those who are invited
+   * unless newcomers read only what is sent after they have joined.
+   *
+   * @throws `ROOM_ENCRYPTION_UNKNOWN` where the visibility cannot be found out;
+   * what `HomeserverApi.request` throws; the signal's reason
+   */
+  async keyTargets(roomId: string, signal?: AbortSignal): Promise<readonly string[]> {
+    const members = await this.#members.of(roomId, signal);
+    const visibility = await this.historyVisibility(roomId, signal);
+    return [...members].filter(([, kind]) => kind === "join" || visibility !== "joined").map(([userId]) => userId);
+  }
+
+  /** As {@link encryption}, for the visibility of a room's history: `shared` where the room does not say. */
+  async historyVisibility(roomId: string, signal?: AbortSignal): Promise<RoomHistoryVisibility> {
+    const known = (await this.get(roomId))?.historyVisibility;
+    if (known != null) return known;
+    const content = await this.#askForState(roomId, "m.room.history_visibility", signal);
+    return visibilityOf(content ?? {}) ?? "shared";
+  }
+
+  /** The content of a state event; `undefined` where the homeserver says that there is none. */
+  async #askForState(roomId: string, type: string, signal: AbortSignal | undefined): Promise<JsonObject | undefined> {
+    try {
+      return await this.#options.api.request("GET", path`/v3/rooms/${roomId}/state/${type}`, { signal });
+    } catch (cause) {
+      signal?.throwIfAborted();
+      if (isHomeserverError(cause, "M_NOT_FOUND") && cause.status === 404) return undefined;
+      const message = `the homeserver did not say whether there is ${type} in ${roomId}: nothing is sent to it`;
+      throw new MatrixClientError("ROOM_ENCRYPTION_UNKNOWN", message, { cause });
+    }
+  }
+
+  /** Keeps what the homeserver answered: alone on the engine, so that no sync's change of the record is lost. */
+  async #record(roomId: string, told: RoomEncryption): Promise<void> {
+    const learn = (): Promise<Change[]> =>
+      this.#change(roomId, (known) => ({ ...known, encryption: harden(known.encryption, told).encryption }));
+    const encryption = this.#options.encryption();
+    if (encryption === undefined) {
+      await learn();
+      return;
+    }
+    await encryption.run(async () => encryption.commit(await learn()));
+  }
+
+  async #change(roomId: string, change: (known: RoomRecord) => RoomRecord): Promise<Change[]> {
+    const stored = await this.#stored(roomId);
+    const next = change((await this.get(roomId)) ?? unknownRoom(roomId));
+    this.#seen.set(roomId, next);
+    const records = this.#records();
+    // Against what is stored, not what was seen: a commit that failed is made up for.
+    if (records === undefined || sameRoom(stored, next)) return [];
+    return [records.put(records.keyOf(roomId), formatRoom(next))];
+  }
+
+  async #stored(roomId: string): Promise<RoomRecord | undefined> {
+    const records = this.#records();
+    const value = await records?.get(records.keyOf(roomId));
+    return value === undefined ? undefined : parseRoom(value);
+  }
+
+  #records(): SealedCollection<JsonObject> | undefined {
+    return this.#options.encryption()?.collection<JsonObject>(ROOMS_COLLECTION);
+  }
+
+  #onRefused(roomId: string): (why: string) => void {
+    return (why) => this.#options.logger.error(`An m.room.encryption event in ${roomId} was ignored: ${why}`);
+  }
+}
+
+/** The record as it is stored, with the encryption that this process has seen where that is stricter. */
+function together(stored: RoomRecord | undefined, seen: RoomRecord | undefined): RoomRecord | undefined {
+  if (stored === undefined || seen === undefined) return stored ?? seen;
+  if (seen.encryption === null) return stored;
+  return { ...stored, encryption: harden(stored.encryption, seen.encryption).encryption };
+}

@@ -1,0 +1,45 @@
+import { isMatrixClientError, MatrixClientError } from "../errors.ts";
+import type { HomeserverApi } from "../http/homeserver-api.ts";
+import { isHomeserverError } from "../http/homeserver-error.ts";
+import { path } from "../http/path.ts";
+import type { OutgoingEvent } from "./outbox-record.ts";
+import { rateLimit } from "./refusal.ts";
+
+/**
+ * Sends an event under its transaction id. Answers with its event id.
+ *
+ * @throws what `HomeserverApi.request` throws
+ */
+export async function deliver(api: HomeserverApi, event: OutgoingEvent, signal: AbortSignal): Promise<string> {
+  const { roomId, type, transactionId, redacts, content } = event;
+  const endpoint =
+    redacts === undefined
+      ? path`/v3/rooms/${roomId}/send/${type}/${transactionId}`
+      : path`/v3/rooms/${roomId}/redact/${redacts}/${transactionId}`;
+  const { event_id: eventId } = await api.request("PUT", endpoint, { body: content, signal });
+  if (typeof eventId === "string") return eventId;
+  throw new MatrixClientError("HOMESERVER_UNREACHABLE", "the homeserver did not say what it calls the event");
+}
+
+/** What a failure to deliver means for the event. */
+export type Failure =
+  /** To be tried again, after this many milliseconds at least. */
+  | { readonly kind: "again"; readonly atLeastMs: number }
+  /** The homeserver does not want it. */
+  | { readonly kind: "refused" }
+  /** The homeserver does not know who asks: it may want the event from the next session. */
+  | { readonly kind: "logged out" }
+  /** It cannot be sent as things are here. */
+  | { readonly kind: "impossible" };
+
+/** What an error of an attempt to deliver means. */
+export function failureOf(error: unknown): Failure {
+  if (isHomeserverError(error)) {
+    const atLeastMs = rateLimit(error);
+    if (atLeastMs !== undefined) return { kind: "again", atLeastMs };
+    return { kind: error.status === 401 ? "logged out" : "refused" };
+  }
+  const again =
+    isMatrixClientError(error, "HOMESERVER_UNREACHABLE") || isMatrixClientError(error, "ROOM_ENCRYPTION_UNKNOWN");
+  return again ? { kind: "again", atLeastMs: 0 } : { kind: "impossible" };
+}

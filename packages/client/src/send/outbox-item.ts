@@ -1,0 +1,87 @@
+import { MatrixClientError } from "../errors.ts";
+import { abortable } from "./abortable.ts";
+import type { OutboxRecords, OutgoingEvent } from "./outbox-record.ts";
+
+/** What the homeserver called an event. */
+export interface Sent {
+  readonly eventId: string;
+}
+
+/** Where an event's record is: in which store, and under which key. */
+export interface ItemRecord {
+  readonly records: OutboxRecords;
+  readonly key: Uint8Array;
+}
+
+/** An event on its way, and those who wait for it. */
+export class OutboxItem {
+  /** As it was given, until it is {@link ready}; then as it goes to the homeserver. */
+  event: OutgoingEvent;
+  /** Its record in a store; `undefined` while it has none. */
+  record: ItemRecord | undefined;
+  /** Whether {@link event} is what goes to the homeserver. */
+  ready: boolean;
+  readonly #settled = Promise.withResolvers<Sent>();
+  readonly #given = new AbortController();
+  #callers = 0;
+
+  constructor(event: OutgoingEvent, record?: ItemRecord) {
+    this.event = event;
+    this.record = record;
+    this.ready = record !== undefined;
+    // Of an event left from an earlier process nobody waits to hear.
+    this.#settled.promise.catch(() => {});
+  }
+
+  /** Tells events apart: a transaction id counts within its room. */
+  static nameOf({ roomId, transactionId }: Pick<OutgoingEvent, "roomId" | "transactionId">): string {
+    return JSON.stringify([roomId, transactionId]);
+  }
+
+  get name(): string {
+    return OutboxItem.nameOf(this.event);
+  }
+
+  /** Aborts when the last of those who wait has given up. */
+  get givenUp(): AbortSignal {
+    return this.#given.signal;
+  }
+
+  /** Whether anybody is told what becomes of it. */
+  get awaited(): boolean {
+    return this.#callers > 0;
+  }
+
+  /** Goes on as what an earlier opening of the store has written down under the same name. */
+  takeOver(event: OutgoingEvent, record: ItemRecord): void {
+    this.record = record;
+    if (this.ready) return;
+    this.event = event;
+    this.ready = true;
+  }
+
+  resolve(sent: Sent): void {
+    this.#settled.resolve(sent);
+  }
+
+  reject(error: unknown): void {
+    this.#settled.reject(error);
+  }
+
+  /** Waits until it is sent or refused. When the signal aborts, and nobody else waits, it is given up. */
+  async wait(signal: AbortSignal | undefined): Promise<Sent> {
+    this.#callers += 1;
+    try {
+      return await abortable(this.#settled.promise, signal);
+    } finally {
+      this.#callers -= 1;
+      if (signal?.aborted === true && this.#callers === 0) this.#given.abort(signal.reason);
+    }
+  }
+}
+
+/** What everything in the outbox ends with when the client closes. */
+export function closedError(): MatrixClientError {
+  const message = "the client was closed: what is in the outbox is sent when it is opened again";
+  return new MatrixClientError("CLOSED", message);
+}

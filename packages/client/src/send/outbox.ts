@@ -1,0 +1,316 @@
+import { randomUUID } from "node:crypto";
+import { type Change, isKeyStoreError, type Logger, messageOf } from "@holdfast/key-store-core";
+import type { Encryption } from "../crypto/encryption.ts";
+import { isMatrixClientError, MatrixClientError } from "../errors.ts";
+import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
+import type { Rooms } from "../rooms/rooms.ts";
+import { Backoff } from "./backoff.ts";
+import { deliver, type Failure, failureOf } from "./deliver.ts";
+import type { Encryptor } from "./encryptor.ts";
+import { Locks } from "./locks.ts";
+import { closedError, OutboxItem, type Sent } from "./outbox-item.ts";
+import { OutboxRecords, type OutgoingEvent } from "./outbox-record.ts";
+import { asClientError } from "./refusal.ts";
+import { ENCRYPTED, REDACTION, wireForm } from "./wire-form.ts";
+
+/** What an {@link Outbox} is made of. */
+export interface OutboxOptions {
+  readonly api: HomeserverApi;
+  readonly rooms: Rooms;
+  readonly encryptor: Encryptor;
+  /** The encryption that runs now; `undefined` while its store is away. */
+  readonly encryption: () => Encryption | undefined;
+  readonly logger: Logger;
+  /** The first pause after a failure of the network, in milliseconds; it doubles up to half a minute. Default: 500. */
+  readonly retryDelayMs?: number | undefined;
+}
+
+/** How one event is sent. */
+export interface SendOptions {
+  /**
+   * Makes a send idempotent: while the homeserver remembers it, or the event
+   * is in the outbox, the same id in the same room is the same event. Default: a new one.
+   */
+  readonly transactionId?: string | undefined;
+  /** Gives up, and takes the event out of the outbox; whether it has reached the homeserver is then open. */
+  readonly signal?: AbortSignal | undefined;
+  /** On whose behalf it is sent: the same transaction id for the same owner is answered, without a new send, until {@link Outbox.forgetOwner}. */
+  readonly owner?: string | undefined;
+}
+
+/**
+ * What is on its way to the homeserver. An event is written down, ciphertext
+ * with the step of its ratchet, before it is first sent, and stays until the
+ * homeserver has taken or refused it: after a crash it is sent again under the
+ * same transaction id. Events of one room are sent in the order in which they
+ * were given. While the store is away, events of plain rooms are kept in memory.
+ */
+export class Outbox {
+  readonly #options: OutboxOptions;
+  readonly #items = new Map<string, OutboxItem>();
+  /** What was settled while its record was out of reach: its event id, or `undefined` for what is not to be sent. */
+  readonly #settled = new Map<string, string | undefined>();
+  readonly #preparing = new Locks();
+  readonly #delivering = new Locks();
+  readonly #closing = new AbortController();
+  readonly #work = new Set<Promise<void>>();
+  #opened: { readonly encryption: Encryption; readonly records: Promise<OutboxRecords> } | undefined;
+
+  constructor(options: OutboxOptions) {
+    this.#options = Object.freeze({ ...options });
+  }
+
+  /**
+   * Takes up what an earlier process has left in the store of the encryption
+   * that runs now, oldest first. The first send does the same. Does nothing while the store is away.
+   *
+   * @throws what reads and commits of the store throw
+   */
+  async resume(): Promise<void> {
+    await this.#records();
+  }
+
+  /**
+   * Sends an event; in an encrypted room its ciphertext, but for reactions,
+   * which are all relation and go in clear as other clients send them. Failures
+   * of the network are tried again until the signal aborts.
+   *
+   * @throws `REQUEST_REFUSED` where the homeserver refuses the event, which is then dropped;
+   * `ROOM_ENCRYPTION_UNKNOWN`, `ENCRYPTION_UNAVAILABLE`, `NOT_SET_UP` as the encryptor does, nothing is then sent;
+   * `CONFIG` for a type that is not sent this way; `CLOSED`; the signal's reason
+   */
+  async send(roomId: string, type: string, content: JsonObject, options: SendOptions = {}): Promise<Sent> {
+    if (type === "m.room.encrypted" || type === REDACTION) {
+      throw new MatrixClientError("CONFIG", `${type} is made by the client: it cannot be sent as it is`);
+    }
+    return this.#add({ roomId, type, content }, options);
+  }
+
+  /** Redacts an event, as {@link send} sends one. What is redacted and why is not encrypted in any room. */
+  async redact(roomId: string, eventId: string, reason?: string, options: SendOptions = {}): Promise<Sent> {
+    const content = reason === undefined ? {} : { reason };
+    return this.#add({ roomId, type: REDACTION, content, redacts: eventId }, options);
+  }
+
+  /** The changes that forget what was sent for an owner, for the commit that ends its work; none while the store is away. */
+  forgetOwner(owner: string): Change[] {
+    const encryption = this.#options.encryption();
+    if (encryption === undefined) return [];
+    const changes: Change[] = [new OutboxRecords(encryption).forgetSent(owner)];
+    for (const item of this.#items.values()) {
+      if (item.event.owner !== owner) continue;
+      const { owner: _, ...event } = item.event;
+      item.event = event;
+      if (item.record !== undefined) changes.push(item.record.records.put(item.record.key, event));
+    }
+    return changes;
+  }
+
+  /** Ends all sends with `CLOSED`, and waits for what is under way in the store. What is in the outbox stays there. Idempotent. */
+  async close(): Promise<void> {
+    this.#closing.abort(closedError());
+    await Promise.all(this.#work);
+  }
+
+  async #add(event: Omit<OutgoingEvent, "transactionId">, options: SendOptions): Promise<Sent> {
+    const { transactionId = randomUUID(), signal, owner } = options;
+    this.#closing.signal.throwIfAborted();
+    signal?.throwIfAborted();
+    // A copy: the caller may change what it gave while this waits.
+    const content = JSON.parse(JSON.stringify(event.content)) as JsonObject;
+    const given: OutgoingEvent = { ...event, content, transactionId, ...(owner === undefined ? {} : { owner }) };
+    const known = this.#items.get(OutboxItem.nameOf(given));
+    if (known !== undefined && !known.givenUp.aborted) return known.wait(signal);
+    const item = new OutboxItem(given);
+    this.#items.set(item.name, item);
+    this.#track(this.#preparing.run(item.event.roomId, () => this.#prepare(item)));
+    return item.wait(signal);
+  }
+
+  /** Makes an event what goes to the homeserver, durably, and puts it behind those of its room. */
+  async #prepare(item: OutboxItem): Promise<void> {
+    const signal = AbortSignal.any([item.givenUp, this.#closing.signal]);
+    const backoff = this.#backoff();
+    for (;;) {
+      try {
+        signal.throwIfAborted();
+        const records = await this.#recordsOrNone();
+        const known = await this.#knownAlready(item, records);
+        if (known !== undefined) return this.#answer(item, known);
+        if (!item.ready) {
+          // Where it was to be written in a store that has gone away since, it is not.
+          if (item.record?.records !== records) item.record = records && { records, key: records.nextKey() };
+          await this.#write(item, signal);
+        }
+        return this.#deliverInTurn(item);
+      } catch (error) {
+        if (signal.aborted) return this.#abort(item, signal.reason);
+        if (!isMatrixClientError(error, "HOMESERVER_UNREACHABLE")) return this.#refuse(item, error);
+        await backoff.wait(signal);
+      }
+    }
+  }
+
+  /** The event id of what was sent before under the same transaction id for the same owner. */
+  async #knownAlready(item: OutboxItem, records: OutboxRecords | undefined): Promise<string | undefined> {
+    const { owner } = item.event;
+    return owner === undefined ? undefined : records?.sent(owner, item.event);
+  }
+
+  async #write(item: OutboxItem, signal: AbortSignal): Promise<void> {
+    await this.#encrypt(item, signal);
+    const { record, event } = item;
+    if (event.type !== ENCRYPTED && record !== undefined) {
+      try {
+        await record.records.encryption.commit([record.records.put(record.key, event)]);
+      } catch (error) {
+        // What is not encrypted needs no store: without one it is kept in memory.
+        if (!isKeyStoreError(error)) throw error;
+      }
+    }
+    item.ready = true;
+  }
+
+  async #encrypt(item: OutboxItem, signal: AbortSignal): Promise<void> {
+    const { rooms, encryptor } = this.#options;
+    const { record } = item;
+    const { encryption } = this.#options;
+    const inReach = record !== undefined && record.records.encryption === encryption();
+    const put = inReach ? (event: OutgoingEvent) => record.records.put(record.key, event) : undefined;
+    item.event = await wireForm(item.event, { rooms, encryptor, put, signal });
+  }
+
+  #deliverInTurn(item: OutboxItem): void {
+    this.#track(this.#delivering.run(item.event.roomId, () => this.#deliver(item)));
+  }
+
+  async #deliver(item: OutboxItem): Promise<void> {
+    const signal = AbortSignal.any([item.givenUp, this.#closing.signal]);
+    const backoff = this.#backoff();
+    for (;;) {
+      try {
+        signal.throwIfAborted();
+        // A room may have become encrypted since: nothing goes there in plaintext any more.
+        await this.#encrypt(item, signal);
+        const eventId = await deliver(this.#options.api, item.event, signal);
+        await this.#settle(item, eventId);
+        return this.#answer(item, eventId);
+      } catch (error) {
+        if (signal.aborted) return this.#abort(item, signal.reason);
+        const failure = failureOf(error);
+        if (failure.kind !== "again") return this.#fail(item, failure, error);
+        const why = `An event to ${item.event.roomId} is tried again: ${messageOf(error)}`;
+        this.#options.logger.debug(why);
+        await backoff.wait(signal, failure.atLeastMs);
+      }
+    }
+  }
+
+  #answer(item: OutboxItem, eventId: string): void {
+    this.#forget(item);
+    item.resolve({ eventId });
+  }
+
+  /** The client closes: the event stays. Or everybody who waited has given up: it goes. */
+  async #abort(item: OutboxItem, reason: unknown): Promise<void> {
+    if (!this.#closing.signal.aborted) await this.#settle(item, undefined);
+    this.#forget(item);
+    item.reject(reason);
+  }
+
+  /** Takes an event out, and tells those who wait: nothing of it is sent any more. */
+  async #refuse(item: OutboxItem, error: unknown): Promise<void> {
+    await this.#settle(item, undefined);
+    this.#forget(item);
+    item.reject(asClientError(error));
+  }
+
+  async #fail(item: OutboxItem, failure: Failure, error: unknown): Promise<void> {
+    const left = !item.awaited;
+    if (left) {
+      const what = `An event that was left for ${item.event.roomId} was not sent`;
+      this.#options.logger.warn(`${what} (${failure.kind}): ${messageOf(error)}`);
+    }
+    // What its caller was told has failed is not sent later; what nobody was told of may be.
+    if (failure.kind === "refused" || (failure.kind === "impossible" && !left)) return this.#refuse(item, error);
+    this.#forget(item);
+    item.reject(asClientError(error));
+  }
+
+  /** Takes an event out of the store, with its event id if it was sent. */
+  async #settle({ name, record, event }: OutboxItem, eventId: string | undefined): Promise<void> {
+    if (record === undefined) return;
+    const { records, key } = record;
+    try {
+      if (records.encryption === this.#options.encryption()) {
+        return await records.encryption.commit(records.settle(key, event, eventId));
+      }
+    } catch (error) {
+      if (!isKeyStoreError(error)) throw error;
+    }
+    // Its record is out of reach, and is settled when the store is there again.
+    this.#settled.set(name, eventId);
+  }
+
+  #forget(item: OutboxItem): void {
+    if (this.#items.get(item.name) === item) this.#items.delete(item.name);
+  }
+
+  async #recordsOrNone(): Promise<OutboxRecords | undefined> {
+    try {
+      return await this.#records();
+    } catch (error) {
+      if (!isKeyStoreError(error)) throw error;
+      return undefined;
+    }
+  }
+
+  /** The records of the encryption that runs now, after what was left there was taken up. */
+  #records(): Promise<OutboxRecords | undefined> {
+    const encryption = this.#options.encryption();
+    if (encryption === undefined) return Promise.resolve(undefined);
+    if (this.#opened?.encryption !== encryption) {
+      const opened = { encryption, records: this.#open(encryption) };
+      opened.records.catch(() => {
+        if (this.#opened === opened) this.#opened = undefined;
+      });
+      this.#opened = opened;
+    }
+    return this.#opened.records;
+  }
+
+  async #open(encryption: Encryption): Promise<OutboxRecords> {
+    const records = new OutboxRecords(encryption);
+    const changes: Change[] = [];
+    const settled: string[] = [];
+    for (const { key, event } of await records.load()) {
+      const record = { records, key };
+      const name = OutboxItem.nameOf(event);
+      const item = this.#items.get(name);
+      if (this.#settled.has(name)) {
+        changes.push(...records.settle(key, event, this.#settled.get(name)));
+        settled.push(name);
+      } else if (item === undefined) {
+        const left = new OutboxItem(event, record);
+        this.#items.set(name, left);
+        this.#deliverInTurn(left);
+      } else {
+        item.takeOver(event, record);
+      }
+    }
+    if (changes.length > 0) await encryption.commit(changes);
+    for (const name of settled) this.#settled.delete(name);
+    return records;
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work
+      .catch((error: unknown) => this.#options.logger.error(`The outbox failed: ${messageOf(error)}`))
+      .finally(() => this.#work.delete(tracked));
+    this.#work.add(tracked);
+  }
+
+  #backoff(): Backoff {
+    return new Backoff(this.#options.retryDelayMs ?? 500);
+  }
+}

@@ -1,0 +1,32 @@
+import { isKeyStoreError } from "@holdfast/key-store-core";
+import { MatrixClientError } from "../errors.ts";
+import { type HomeserverError, isHomeserverError } from "../http/homeserver-error.ts";
+
+/**
+ * An error as the client's callers get it: what the homeserver refused is
+ * `REQUEST_REFUSED`, a store that has failed is `ENCRYPTION_UNAVAILABLE`; every other stays what it is.
+ */
+export function asClientError(error: unknown): unknown {
+  if (isHomeserverError(error)) return new MatrixClientError("REQUEST_REFUSED", error.message, { cause: error });
+  if (isKeyStoreError(error)) {
+    const message = `encryption is paused, because its store has failed: ${error.message}`;
+    return new MatrixClientError("ENCRYPTION_UNAVAILABLE", message, { cause: error });
+  }
+  return error;
+}
+
+/** Runs work whose errors are to be {@link asClientError}. */
+export async function clientErrors<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw asClientError(error);
+  }
+}
+
+/** How long the homeserver asks to wait, in milliseconds, where it refused for having been asked too often; `undefined` for every other refusal. */
+export function rateLimit(error: HomeserverError): number | undefined {
+  if (error.status !== 429 && error.errcode !== "M_LIMIT_EXCEEDED") return undefined;
+  const { retry_after_ms: wait } = error.body;
+  return typeof wait === "number" && wait >= 0 ? Math.min(wait, 300_000) : 1_000;
+}
