@@ -23,7 +23,7 @@ interface Kept {
 
 const memberEvent = v.object({
   type: v.literal("m.room.member"),
-  state_key: v.pipe(v.string(), v.regex(/^@.*:./s), v.maxBytes(255)),
+  state_key: v.pipe(v.string(), v.regex(/^@[^:]*:.+$/), v.maxBytes(255)),
   content: v.object({ membership: v.string() }),
 });
 

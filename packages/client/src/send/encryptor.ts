@@ -8,7 +8,6 @@ import type { JsonObject } from "../http/homeserver-api.ts";
 import { isHomeserverError } from "../http/homeserver-error.ts";
 import { MEGOLM } from "../rooms/encryption-state.ts";
 import type { Rooms } from "../rooms/rooms.ts";
-import { abortable } from "./abortable.ts";
 import { engineSettings, type ShareKeysWith } from "./key-sharing.ts";
 import { Locks } from "./locks.ts";
 
@@ -108,7 +107,7 @@ export class Encryptor {
         const step = await this.#step(encryption, roomId, { signal, claim: claims < MAX_CLAIMS, work });
         if (step.kind === "done") return step.result;
         if (step.kind === "claim") claims += 1;
-        else for (const request of step.requests) await abortable(encryption.send(request), signal);
+        else for (const request of step.requests) await encryption.send(request, signal);
       }
     });
   }
@@ -151,7 +150,7 @@ export class Encryptor {
         if (shares.length > 0) return { kind: "share", requests: shares.map(engineRequest) };
         return { kind: "done", result: await work(machine, encryption) };
       });
-      if (step.kind === "claim") await abortable(encryption.send(step.request), signal);
+      if (step.kind === "claim") await encryption.send(step.request, signal);
       return step;
     });
   }

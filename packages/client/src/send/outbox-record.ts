@@ -1,6 +1,7 @@
 import { type Change, type KeyRange, KeyStoreError } from "@holdfast/key-store-core";
 import * as v from "valibot";
 import type { Encryption } from "../crypto/encryption.ts";
+import { sequenceKey } from "../delivery/inbox.ts";
 import type { JsonObject } from "../http/homeserver-api.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
 
@@ -80,8 +81,7 @@ export class OutboxRecords {
 
   /** A key behind all that were given before. */
   nextKey(): Uint8Array {
-    const key = Buffer.alloc(8);
-    key.writeBigUInt64BE(this.#next);
+    const key = sequenceKey(this.#next);
     this.#next += 1n;
     return key;
   }
