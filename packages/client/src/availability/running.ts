@@ -1,0 +1,167 @@
+import { type Change, isKeyStoreError, type Logger } from "@holdfast/key-store-core";
+import type { TrustRequirement } from "@matrix-org/matrix-sdk-crypto-wasm";
+import type { RoomKey } from "../crypto/encryption.ts";
+import { EngineEncryption } from "../crypto/engine-encryption.ts";
+import { checkIdentity } from "../crypto/identity-guard.ts";
+import { OutgoingPump } from "../crypto/outgoing-pump.ts";
+import { HeldEvents } from "../delivery/held-events.ts";
+import { Inbox } from "../delivery/inbox.ts";
+import { InboxDelivery } from "../delivery/inbox-delivery.ts";
+import type { PersistenceParts } from "../delivery/persistent-hand-over.ts";
+import { SetAside } from "../delivery/set-aside.ts";
+import type { OpenedEngine } from "../engine/open-olm-machine.ts";
+import type { UndecryptableEvent } from "../events.ts";
+import type { HomeserverApi } from "../http/homeserver-api.ts";
+import { DurableSync, type ProcessedToDevice, type RoomsInSync } from "../sync/durable-sync.ts";
+import type { SyncTarget } from "../sync/sync-loop.ts";
+import type { SyncUpdate } from "../sync/sync-response.ts";
+import type { TimelineParts } from "../sync/timeline.ts";
+
+/** What the client does with one opened device. */
+export interface RunningParts extends PersistenceParts, Omit<TimelineParts, "userId"> {
+  readonly api: HomeserverApi;
+  readonly logger: Logger;
+  readonly rooms: RoomsInSync;
+  readonly requirement: TrustRequirement;
+  readonly deliverHistory: boolean;
+  readonly concurrency: number;
+  readonly maxHeld: number;
+  readonly maxSetAside: number;
+  /** What was delivered while the store was away. */
+  readonly delivered: Set<string>;
+  readonly onUndecryptable: (event: UndecryptableEvent) => Promise<void>;
+  /** What is committed besides when the handlers of an event are done. */
+  readonly alsoWhenDone: (eventId: string) => Promise<readonly Change[]>;
+  readonly fetchKey: (key: RoomKey) => Promise<boolean>;
+  /** Messages between devices have come, and are durable. */
+  readonly onToDevice: (messages: readonly ProcessedToDevice[]) => void;
+  /** Encryption cannot go on with this device: another identity, a store that was rolled back. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/**
+ * One opened device at work: syncs are taken in durably, the inbox is handed
+ * over, the engine's requests are sent. Ends with its store.
+ */
+export class Running implements SyncTarget {
+  readonly encryption: EngineEncryption;
+  readonly inbox: Inbox;
+  readonly held: HeldEvents;
+  readonly setAside: SetAside;
+  readonly pump: OutgoingPump;
+  readonly pauseMs = 0;
+  readonly #parts: RunningParts;
+  readonly #sync: DurableSync;
+  readonly #delivery: InboxDelivery;
+  readonly #ending = new AbortController();
+  #token: string | undefined;
+
+  private constructor(
+    encryption: EngineEncryption,
+    inbox: Inbox,
+    held: HeldEvents,
+    setAside: SetAside,
+    parts: RunningParts,
+  ) {
+    const { userId } = encryption;
+    this.encryption = encryption;
+    this.inbox = inbox;
+    this.held = held;
+    this.setAside = setAside;
+    this.#parts = parts;
+    this.#sync = new DurableSync({ ...parts, encryption, inbox, userId });
+    this.#delivery = new InboxDelivery({ ...parts, encryption, inbox, held, setAside });
+    this.pump = new OutgoingPump(encryption, parts.logger, parts.onFatal);
+    encryption.deviceStore.failed.addEventListener("abort", () => this.#stop(), { once: true });
+  }
+
+  /**
+   * Begins to work on an opened device, whose identity is compared with what the
+   * homeserver shows before anything else is done with it.
+   *
+   * @throws `IDENTITY_CONFLICT`; what reads of the store and `HomeserverApi.request` throw. The engine is closed then
+   */
+  static async start({ engine, collection }: OpenedEngine, parts: RunningParts, signal: AbortSignal): Promise<Running> {
+    const { api, logger } = parts;
+    const encryption = new EngineEncryption({ engine, collection, api, logger });
+    try {
+      await checkIdentity(api, encryption, signal);
+      const inbox = await Inbox.open(collection);
+      const held = await HeldEvents.open(collection, parts.maxHeld);
+      const setAside = await SetAside.open(collection, parts.maxSetAside);
+      const running = new Running(encryption, inbox, held, setAside, parts);
+      running.#token = await running.#sync.since();
+      return running;
+    } catch (error) {
+      await encryption.close().catch(() => {});
+      throw error;
+    }
+  }
+
+  /** Hands over what was left in the inbox, and sends what the engine has to send. */
+  begin(): void {
+    this.#delivery.start();
+    this.pump.kick();
+  }
+
+  /** The token committed last, from memory: it is asked for when the store is gone. */
+  get committedToken(): string | undefined {
+    return this.#token;
+  }
+
+  get ended(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  since(): Promise<string | undefined> {
+    return this.#sync.since();
+  }
+
+  async take(update: SyncUpdate, since: string | undefined, signal: AbortSignal): Promise<void> {
+    const messages = await this.#sync.take(update, since, signal);
+    this.#token = update.nextBatch;
+    this.#delivery.kick();
+    this.pump.kick();
+    if (messages.length > 0) this.#parts.onToDevice(messages);
+    if (update.deviceLists.changed.includes(this.encryption.userId)) void this.#checkAgain();
+  }
+
+  /** Tries what waits for these keys, or for any key, once more. */
+  retryHeld(): Promise<void>[] {
+    return this.held.keysWaitedFor().map((key) => this.#delivery.retry(key));
+  }
+
+  /** Puts what was set aside back into the inbox; answers with how many they are. */
+  async retrySetAside(): Promise<number> {
+    let count = 0;
+    await this.encryption.run(async () => {
+      const back = await this.setAside.putBack(this.inbox);
+      count = back.count;
+      await this.encryption.commit(back.changes);
+    });
+    this.#delivery.kick();
+    return count;
+  }
+
+  /** Stops, waits for what is under way in the engine, and gives the device's lease back. Idempotent. */
+  async close(): Promise<void> {
+    this.#stop();
+    await this.encryption.close();
+  }
+
+  #stop(): void {
+    this.#ending.abort();
+    this.#delivery.stop();
+    this.pump.stop();
+  }
+
+  /** Somebody changed the devices of this user: it may have been ours. */
+  async #checkAgain(): Promise<void> {
+    try {
+      await checkIdentity(this.#parts.api, this.encryption, this.ended);
+    } catch (error) {
+      if (this.ended.aborted || isKeyStoreError(error)) return;
+      if ((error as { code?: unknown }).code === "IDENTITY_CONFLICT") this.#parts.onFatal(error);
+    }
+  }
+}

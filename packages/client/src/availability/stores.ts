@@ -1,0 +1,59 @@
+import {
+  type KeyStore,
+  type KeyStoreCandidate,
+  type Logger,
+  type OnUnavailable,
+  type ResolvedKeyStore,
+  resolveKeyStore,
+} from "@holdfast/key-store-core";
+
+/** Which stores there are to choose from: the one that is asked for first. */
+export interface StoresOptions {
+  readonly candidates: readonly KeyStoreCandidate[];
+  readonly onUnavailable: OnUnavailable;
+  readonly logger: Logger;
+}
+
+/**
+ * The key stores of a client: the one that was chosen at the start, and the one
+ * that was asked for, to ask for again while another is in its place.
+ */
+export class Stores {
+  readonly #options: StoresOptions;
+  #resolved: ResolvedKeyStore | undefined;
+  #preferred: KeyStore | undefined;
+
+  constructor(options: StoresOptions) {
+    this.#options = options;
+  }
+
+  /** @throws what `resolveKeyStore` throws */
+  async resolve(): Promise<ResolvedKeyStore> {
+    this.#resolved = await resolveKeyStore(this.#options.candidates, this.#options);
+    if (!this.#resolved.degraded) this.#preferred = this.#resolved.keyStore;
+    return this.#resolved;
+  }
+
+  /** What the start has chosen; `undefined` before. */
+  get resolved(): ResolvedKeyStore | undefined {
+    return this.#resolved;
+  }
+
+  /** The store that was asked for, where it is there now. */
+  async preferredIfReady(): Promise<KeyStore | undefined> {
+    this.#preferred ??= await this.#makePreferred();
+    return (await this.#preferred.init()) ? this.#preferred : undefined;
+  }
+
+  /** Closes all. Idempotent. */
+  async close(): Promise<void> {
+    await Promise.all([this.#resolved?.keyStore.close(), this.#preferred?.close()]);
+  }
+
+  /** Anew: the resolver has closed the one that it tried. One that was given ready-made cannot be made again. */
+  async #makePreferred(): Promise<KeyStore> {
+    const [first] = this.#options.candidates;
+    if (first === undefined) throw new TypeError("there is no key store to choose from");
+    return "create" in first ? first.create() : first;
+  }
+}

@@ -1,0 +1,230 @@
+import { setTimeout as pause } from "node:timers/promises";
+import {
+  isKeyStoreError,
+  type KeyStore,
+  type Logger,
+  messageOf,
+  type OpenDeviceOptions,
+} from "@holdfast/key-store-core";
+import { Backoff } from "../backoff.ts";
+import type { AtRest } from "../config/at-rest.ts";
+import type { Encryption } from "../crypto/encryption.ts";
+import { type OpenedEngine, openEngine } from "../engine/open-olm-machine.ts";
+import { isMatrixClientError, MatrixClientError } from "../errors.ts";
+import { AwaySync, type AwaySyncParts } from "../sync/away-sync.ts";
+import type { SyncTarget } from "../sync/sync-loop.ts";
+import { type ClientMode, type ModeEvent, remedyFor } from "./client-mode.ts";
+import { Running, type RunningParts } from "./running.ts";
+import type { Stores } from "./stores.ts";
+
+/** What the supervisor works on. */
+export interface SupervisorParts {
+  readonly stores: Stores;
+  readonly device: { readonly userId: string; readonly deviceId: string };
+  readonly atRest: AtRest;
+  readonly lease: Pick<OpenDeviceOptions, "lease" | "waitMs">;
+  readonly logger: Logger;
+  readonly running: Omit<RunningParts, "onFatal" | "delivered">;
+  readonly away: Omit<AwaySyncParts, "heldToken" | "delivered" | "closing" | keyof RunningParts> & {
+    readonly userId: string;
+  };
+  /** Called with each device that was opened, before anything is done with it: the session is read from it or kept in it. */
+  readonly onOpened: (opened: OpenedEngine) => Promise<void>;
+  /** Called when a device begins to serve. */
+  readonly onRunning: (running: Running) => void;
+  readonly onMode: (event: ModeEvent) => void;
+  readonly probe?: { readonly firstMs?: number; readonly longestMs?: number } | undefined;
+}
+
+/** The names under which logs and errors tell which store is meant. */
+const CODE = /^ERR_KEY_STORE_/;
+
+/**
+ * Keeps the client's encryption on a store: opens the device at the start,
+ * pauses when the store goes away, asks for it with growing pauses, and goes on
+ * where it was committed when it is back. Meanwhile plain rooms are served and
+ * nothing is acknowledged to the homeserver.
+ */
+export class Supervisor {
+  readonly #parts: SupervisorParts;
+  readonly #closing = new AbortController();
+  readonly #delivered = new Set<string>();
+  #mode: ClientMode | undefined;
+  #reason: string | undefined;
+  #running: Running | undefined;
+  #away: AwaySync | undefined;
+  #heldToken: string | undefined;
+  #probing: Promise<void> | undefined;
+
+  constructor(parts: SupervisorParts) {
+    this.#parts = parts;
+  }
+
+  get mode(): ClientMode | undefined {
+    return this.#mode;
+  }
+
+  /** Why encryption is paused or off; `undefined` where it runs. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  /** The device at work; `undefined` while its store is away. */
+  get running(): Running | undefined {
+    return this.#running;
+  }
+
+  get encryption(): Encryption | undefined {
+    return this.#running?.encryption;
+  }
+
+  /**
+   * Resolves a store and opens the device on it, or begins without.
+   *
+   * @throws what `resolveKeyStore` throws; `ERR_KEY_STORE_WRONG_KEY`, `ERR_KEY_STORE_CONFIG`,
+   * `ERR_KEY_STORE_CORRUPT`, `ERR_KEY_STORE_ROLLBACK`: loud at the start; what `onOpened` throws
+   */
+  async start(): Promise<void> {
+    const { stores } = this.#parts;
+    const { keyStore, mode, degraded } = await stores.resolve();
+    if (mode === "waiting") {
+      const status = keyStore.status.state === "unavailable" ? keyStore.status.reason : "it is not ready";
+      return this.#goAway("waiting", `${keyStore.name} key store unavailable: ${status}`, undefined, "probe");
+    }
+    try {
+      await this.#openOn(keyStore, mode);
+      // The store that was asked for is looked for while another serves.
+      if (degraded) this.#probe();
+    } catch (error) {
+      const conflict = isMatrixClientError(error, "IDENTITY_CONFLICT");
+      if (conflict && degraded) {
+        // The keys are where they were asked for, and not here: it is not a conflict before that store has been seen.
+        const reason = `the homeserver knows this device with keys that the ${keyStore.name} store does not hold: they are expected in the store that was asked for`;
+        return this.#goAway("waiting", reason, error, "probe");
+      }
+      const remedy = remedyFor(error);
+      if (remedy === "off" && !conflict) throw error;
+      this.#goAway(remedy === "off" ? "off" : "paused", messageOf(error), error, remedy);
+    }
+  }
+
+  /** Whoever takes sync responses in now. */
+  async target(): Promise<SyncTarget> {
+    if (this.#running !== undefined) return this.#running;
+    this.#away ??= new AwaySync({
+      ...this.#parts.running,
+      ...this.#parts.away,
+      heldToken: this.#heldToken,
+      delivered: this.#delivered,
+      closing: this.#closing.signal,
+    });
+    return this.#away;
+  }
+
+  /** Stops all, and gives the lease back. Idempotent. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#away?.end();
+    await this.#probing;
+    await this.#running?.close().catch((error) => this.#parts.logger.warn(`Closing the device: ${messageOf(error)}`));
+    await this.#parts.stores.close();
+  }
+
+  async #openOn(keyStore: KeyStore, mode: ClientMode): Promise<void> {
+    const { atRest, device, lease, onOpened, onRunning, running: parts } = this.#parts;
+    const signal = this.#closing.signal;
+    const opened = await openEngine({ keyStore, ...device, ...atRest, ...lease, signal });
+    try {
+      await onOpened(opened);
+    } catch (error) {
+      await opened.engine.close().catch(() => {});
+      throw error;
+    }
+    const onFatal = (error: unknown): void => void this.#end(running, error);
+    const running = await Running.start(opened, { ...parts, delivered: this.#delivered, onFatal }, signal);
+    running.encryption.deviceStore.failed.addEventListener("abort", () => void this.#lost(running, keyStore), {
+      once: true,
+    });
+    this.#running = running;
+    this.#away?.end();
+    this.#away = undefined;
+    this.#enter(mode, undefined, undefined);
+    onRunning(running);
+    running.begin();
+  }
+
+  /** The store of a device at work has failed. */
+  async #lost(running: Running, keyStore: KeyStore): Promise<void> {
+    if (this.#running !== running || this.#closing.signal.aborted) return;
+    const error: unknown = running.encryption.deviceStore.failed.reason;
+    const remedy = remedyFor(error);
+    this.#heldToken = running.committedToken;
+    this.#running = undefined;
+    const what = isKeyStoreError(error) && CODE.test(error.code) ? `${keyStore.name} key store: ` : "";
+    this.#goAway(remedy === "off" ? "off" : "paused", `${what}${messageOf(error)}`, error, remedy, running);
+  }
+
+  /** Encryption cannot go on with this device, although its store serves. */
+  async #end(running: Running, error: unknown): Promise<void> {
+    if (this.#running !== running) return;
+    this.#heldToken = running.committedToken;
+    this.#running = undefined;
+    this.#goAway("off", messageOf(error), error, "off", running);
+  }
+
+  #goAway(mode: ClientMode, reason: string, error: unknown, remedy: "probe" | "off", ended?: Running): void {
+    const { logger } = this.#parts;
+    const plain = "rooms that are not encrypted go on, and the homeserver keeps what it has for this device";
+    if (remedy === "probe") logger.warn(`Encryption is paused: ${reason}; ${plain}; the store is asked for again`);
+    else logger.error(`Encryption has ended for this process: ${reason}; ${plain}`);
+    this.#enter(mode, reason, error);
+    const closed = ended?.close().catch(() => {}) ?? Promise.resolve();
+    if (remedy === "probe") this.#probe(closed);
+  }
+
+  #probe(after: Promise<void> = Promise.resolve()): void {
+    if (this.#closing.signal.aborted) return;
+    this.#probing = Promise.all([this.#probing, after]).then(() => this.#probeUntilThere());
+  }
+
+  async #probeUntilThere(): Promise<void> {
+    const { probe, logger, stores } = this.#parts;
+    const backoff = new Backoff(probe?.firstMs ?? 1_000, probe?.longestMs ?? 30_000);
+    const signal = this.#closing.signal;
+    while (!signal.aborted) {
+      const went = await pause(backoff.next(), true, { signal, ref: false }).catch(() => false);
+      if (!went) return;
+      try {
+        const keyStore = await stores.preferredIfReady();
+        if (keyStore === undefined) continue;
+        await this.#changeTo(keyStore);
+        logger.info(`${keyStore.name} key store is back: encryption goes on from what was committed there`);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (remedyFor(error) === "probe") logger.debug(`The key store is not there yet: ${messageOf(error)}`);
+        else return this.#goAway("off", messageOf(error), error, "off");
+      }
+    }
+  }
+
+  /** Opens the device on the store that was asked for; what the store in its place holds goes there first. */
+  async #changeTo(keyStore: KeyStore): Promise<void> {
+    await this.#openOn(keyStore, keyStore.mode);
+  }
+
+  #enter(mode: ClientMode, reason: string | undefined, error: unknown): void {
+    const previous = this.#mode;
+    this.#mode = mode;
+    this.#reason = reason;
+    if (previous !== mode) this.#parts.onMode({ mode, previous, reason, error });
+  }
+}
+
+/** The refusal of everything that needs keys while there are none. */
+export function encryptionUnavailable(reason: string | undefined): MatrixClientError {
+  return new MatrixClientError(
+    "ENCRYPTION_UNAVAILABLE",
+    `encryption is unavailable: ${reason ?? "the client is not connected"}`,
+  );
+}

@@ -1,0 +1,104 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { type Logger, messageOf } from "@holdfast/key-store-core";
+import { Backoff } from "../backoff.ts";
+import { MatrixClientError } from "../errors.ts";
+import type { HomeserverApi } from "../http/homeserver-api.ts";
+import { isHomeserverError } from "../http/homeserver-error.ts";
+import { parseSync, type SyncUpdate } from "./sync-response.ts";
+
+/** Where responses go. */
+export interface SyncTarget {
+  /** Where to sync from; `undefined` from the start. */
+  since(): Promise<string | undefined>;
+  /** Takes a response in, whole or not at all. */
+  take(update: SyncUpdate, since: string | undefined, signal: AbortSignal): Promise<void>;
+  /** The pause after each response, in milliseconds: for one that asks for the same again. */
+  readonly pauseMs: number;
+  /** Aborts when another target takes its place. */
+  readonly ended: AbortSignal;
+}
+
+/** What a sync loop works on. */
+export interface SyncLoopParts {
+  readonly api: HomeserverApi;
+  readonly logger: Logger;
+  /** Whoever takes responses in now. */
+  readonly target: () => Promise<SyncTarget>;
+  /** A response was taken in. */
+  readonly onSynced: () => void;
+  /** How long the homeserver may wait for something to tell, in milliseconds. */
+  readonly longPollMs: number;
+  readonly timelineLimit: number;
+}
+
+/** Asks the homeserver for news, until it is stopped. */
+export class SyncLoop {
+  readonly #parts: SyncLoopParts;
+  readonly #filter: string;
+
+  constructor(parts: SyncLoopParts) {
+    this.#parts = parts;
+    this.#filter = JSON.stringify({
+      presence: { types: [] },
+      room: {
+        ephemeral: { types: [] },
+        state: { lazy_load_members: true },
+        timeline: { limit: parts.timelineLimit, lazy_load_members: true },
+      },
+    });
+  }
+
+  /**
+   * Resolves when the signal aborts.
+   *
+   * @throws `LOGIN_REFUSED` where the homeserver does not take the access token any more
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const { logger, onSynced } = this.#parts;
+    const backoff = new Backoff();
+    while (!signal.aborted) {
+      const target = await this.#parts.target();
+      const until = AbortSignal.any([signal, target.ended]);
+      try {
+        await this.#once(target, until);
+        onSynced();
+        backoff.reset();
+        await pause(target.pauseMs, undefined, { signal: until });
+      } catch (error) {
+        // Another target has taken over, or the client closes: what this one was about is of no matter.
+        if (until.aborted) continue;
+        if (isHomeserverError(error, "M_UNKNOWN_TOKEN")) {
+          throw new MatrixClientError("LOGIN_REFUSED", "the homeserver does not take the access token any more", {
+            cause: error,
+          });
+        }
+        const pauseMs = backoff.next();
+        logger.warn(`The homeserver could not be synced with, trying again in ${pauseMs} ms: ${messageOf(error)}`);
+        await pause(pauseMs, undefined, { signal: until }).catch(() => {});
+      }
+    }
+  }
+
+  async #once(target: SyncTarget, signal: AbortSignal): Promise<void> {
+    const { api, logger, longPollMs } = this.#parts;
+    const since = await target.since();
+    // The first response of all comes at once, and so does one that is asked for again.
+    const timeout = since === undefined ? 0 : longPollMs;
+    const query = { filter: this.#filter, since, timeout, set_presence: "offline" };
+    const response = await api.request("GET", "/v3/sync", {
+      query,
+      signal,
+      timeoutMs: timeout + 60_000,
+      retry: "never",
+    });
+    const update = parseSync(response);
+    if (update === undefined) {
+      throw new MatrixClientError(
+        "HOMESERVER_UNREACHABLE",
+        "the homeserver answered a sync without a token to go on from",
+      );
+    }
+    if (update.malformed > 0) logger.warn(`${update.malformed} part(s) of a sync response were malformed and left out`);
+    await target.take(update, since, signal);
+  }
+}
