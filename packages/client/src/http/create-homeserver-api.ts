@@ -5,7 +5,7 @@ import { type Attempt, exchange, type Fetch, objectOf } from "./exchange.ts";
 import { unreachable, withoutQuery } from "./failure.ts";
 import type { DownloadOptions, HomeserverApi, JsonObject, RequestOptions, UploadOptions } from "./homeserver-api.ts";
 import { isHomeserverError } from "./homeserver-error.ts";
-import { parseMxc } from "./mxc.ts";
+import { isMxc, parseMxc } from "./mxc.ts";
 import { path } from "./path.ts";
 import { RETRY_LIMITS, type RetryLimits, withRetries } from "./retry.ts";
 import type { TokenSource } from "./token-source.ts";
@@ -113,11 +113,8 @@ class HttpHomeserverApi implements HomeserverApi {
       },
       objectOf,
     );
-    if (typeof answer.content_uri === "string") {
-      parseMxc(answer.content_uri);
-      return answer.content_uri;
-    }
-    throw unreachable(`POST ${withoutQuery(url)}`, "it answers without a content_uri");
+    if (isMxc(answer.content_uri)) return answer.content_uri;
+    throw unreachable(`POST ${withoutQuery(url)}`, "it answers without the mxc:// URI of what was uploaded");
   }
 
   async download(mxc: string, options: DownloadOptions = {}): Promise<Uint8Array> {

@@ -19,3 +19,8 @@ export function parseMxc(uri: string): MediaId {
   if (serverName !== undefined && mediaId !== undefined) return { serverName, mediaId };
   throw new MatrixClientError("MALFORMED", `${JSON.stringify(uri.slice(0, 200))} is not an mxc:// URI`);
 }
+
+/** Whether a value is an `mxc://` URI. */
+export function isMxc(value: unknown): value is string {
+  return typeof value === "string" && MXC.test(value);
+}
