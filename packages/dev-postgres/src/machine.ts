@@ -27,14 +27,18 @@ export async function sharedDirectory(prefix: string): Promise<string> {
  * process named in `pidFile` and removes the directory.
  */
 export function watchOver(pidFile: string, directory: string): { done(): void } {
-  if (process.platform === "win32") return { done: () => {} };
   const script = `
-    read -r answer && exit 0
     pid=$(head -n 1 "$1" 2>/dev/null)
     [ -n "$pid" ] && kill -QUIT "$pid" 2>/dev/null
     while [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
     rm -rf "$2"`;
-  const guard: ChildProcess = spawn("/bin/sh", ["-c", script, "sh", pidFile, directory], {
+  return onceGone(script, [pidFile, directory]);
+}
+
+/** Lets a shell run a script once this process is gone, however it ended; unless `done` was called. */
+export function onceGone(script: string, args: readonly string[]): { done(): void } {
+  if (process.platform === "win32") return { done: () => {} };
+  const guard: ChildProcess = spawn("/bin/sh", ["-c", `read -r answer && exit 0\n${script}`, "sh", ...args], {
     stdio: ["pipe", "ignore", "ignore"],
     detached: true,
   });
