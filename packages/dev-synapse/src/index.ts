@@ -1,0 +1,2 @@
+export { startSynapse } from "./synapse.ts";
+export { SynapseUnavailable, type SynapseUnavailableReason } from "./unavailable.ts";

@@ -1,0 +1,18 @@
+import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
+
+/** The end-to-end tests of one package: those that need a real Synapse. */
+function project(root: string, test: TestProjectInlineConfiguration["test"] = {}): TestProjectInlineConfiguration {
+  const name = root.split("/").at(-1) ?? root;
+  return { extends: true, root, test: { name, include: ["e2e/**/*.test.ts"], ...test } };
+}
+
+export default defineConfig({
+  test: {
+    projects: [project("packages/dev-synapse", { include: ["test/**/*.test.ts"] }), project("packages/dev-homeserver")],
+    // A Synapse takes a core for itself.
+    maxWorkers: 1,
+    testTimeout: 120_000,
+    // The first run on a machine builds a Debian with Synapse.
+    hookTimeout: 1_500_000,
+  },
+});
