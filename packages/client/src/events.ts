@@ -1,3 +1,4 @@
+import type { ModeEvent } from "./availability/client-mode.ts";
 import type { SenderTrust } from "./crypto/decrypt.ts";
 import type { JsonObject } from "./http/homeserver-api.ts";
 import type { RoomEvent, StrippedEvent } from "./sync/room-update.ts";
@@ -80,4 +81,12 @@ export interface DeliveredEvents {
   readonly undecryptable: UndecryptableEvent;
   readonly invite: InviteEvent;
   readonly toDevice: ToDeviceEvent;
+}
+
+/** Every event of the client, by name. */
+export interface MatrixClientEvents extends DeliveredEvents {
+  /** What serves the keys has changed. */
+  readonly mode: ModeEvent;
+  /** Something went wrong that no call waits for. */
+  readonly error: ErrorEvent;
 }

@@ -1,5 +1,4 @@
 import { type Change, isKeyStoreError, type Logger } from "@holdfast/key-store-core";
-import type { TrustRequirement } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { RoomKey } from "../crypto/encryption.ts";
 import { EngineEncryption } from "../crypto/engine-encryption.ts";
 import { checkIdentity } from "../crypto/identity-guard.ts";
@@ -16,13 +15,14 @@ import { DurableSync, type ProcessedToDevice, type RoomsInSync } from "../sync/d
 import type { SyncTarget } from "../sync/sync-loop.ts";
 import type { SyncUpdate } from "../sync/sync-response.ts";
 import type { TimelineParts } from "../sync/timeline.ts";
+import type { DecryptionTrust } from "../trust/trust-requirement.ts";
 
 /** What the client does with one opened device. */
 export interface RunningParts extends PersistenceParts, Omit<TimelineParts, "userId"> {
   readonly api: HomeserverApi;
   readonly logger: Logger;
   readonly rooms: RoomsInSync;
-  readonly requirement: TrustRequirement;
+  readonly requirement: DecryptionTrust;
   readonly deliverHistory: boolean;
   readonly concurrency: number;
   readonly maxHeld: number;

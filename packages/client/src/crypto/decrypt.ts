@@ -1,15 +1,14 @@
 import {
   DecryptionErrorCode,
-  DecryptionSettings,
   MegolmDecryptionError,
   type OlmMachine,
   RoomId,
   ShieldColor,
   ShieldStateCode,
-  type TrustRequirement,
 } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { JsonObject } from "../http/homeserver-api.ts";
 import { objectOf, parseObject, textOf } from "../http/json.ts";
+import { type DecryptionTrust, decryptionSettings } from "../trust/trust-requirement.ts";
 
 /** How far the sender of an encrypted event is known. */
 export interface SenderTrust {
@@ -53,12 +52,12 @@ export async function decryptRoomEvent(
   machine: OlmMachine,
   roomId: string,
   event: JsonObject,
-  requirement: TrustRequirement,
+  requirement: DecryptionTrust,
 ): Promise<Decrypted> {
   const sessionId = textOf(objectOf(event.content)?.session_id);
   try {
     const text = JSON.stringify({ ...event, room_id: roomId });
-    using decrypted = await machine.decryptRoomEvent(text, new RoomId(roomId), new DecryptionSettings(requirement));
+    using decrypted = await machine.decryptRoomEvent(text, new RoomId(roomId), decryptionSettings(requirement));
     using shield = decrypted.shieldState(false);
     const plain = parseObject(decrypted.event) ?? {};
     return {

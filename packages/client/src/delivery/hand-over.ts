@@ -1,5 +1,5 @@
 import type { Logger } from "@holdfast/key-store-core";
-import type { DeliveredEvents, IncomingEvent, InviteEvent, ToDeviceEvent } from "../events.ts";
+import type { IncomingEvent, InviteEvent, MatrixClientEvents, ToDeviceEvent } from "../events.ts";
 import { objectOf, textOf } from "../http/json.ts";
 import type { StrippedEvent } from "../sync/room-update.ts";
 import type { Handlers } from "./handlers.ts";
@@ -13,7 +13,7 @@ export type Delivery =
 
 /** What is handed over, and by whom it is read. */
 export interface HandOverParts {
-  readonly handlers: Handlers<DeliveredEvents>;
+  readonly handlers: Handlers<MatrixClientEvents>;
   readonly userId: string;
   readonly logger: Logger;
   /** The client's own reader of room events, such as of verifications. A failure of it is logged and goes no further. */

@@ -1,11 +1,11 @@
 import type { Change } from "@holdfast/key-store-core";
-import type { TrustRequirement } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { type Decrypted, decryptRoomEvent, type SenderTrust } from "../crypto/decrypt.ts";
 import type { Encryption, RoomKey } from "../crypto/encryption.ts";
 import { Rounds } from "../crypto/rounds.ts";
 import type { IncomingEvent, UndecryptableEvent } from "../events.ts";
 import { objectOf, textOf } from "../http/json.ts";
 import type { RoomEvent } from "../sync/room-update.ts";
+import type { DecryptionTrust } from "../trust/trust-requirement.ts";
 import { type Delivery, inviteOf, toDeviceOf } from "./hand-over.ts";
 import type { HeldEvents, HeldRecord } from "./held-events.ts";
 import type { Inbox, InboxEntry, InboxRecord } from "./inbox.ts";
@@ -19,7 +19,7 @@ export interface InboxDeliveryParts extends PersistenceParts {
   readonly inbox: Inbox;
   readonly held: HeldEvents;
   readonly setAside: SetAside;
-  readonly requirement: TrustRequirement;
+  readonly requirement: DecryptionTrust;
   /** How many rooms' handlers run at once. */
   readonly concurrency: number;
   readonly onUndecryptable: (event: UndecryptableEvent) => Promise<void>;

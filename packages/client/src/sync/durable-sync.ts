@@ -1,12 +1,10 @@
 import type { Change, Logger } from "@holdfast/key-store-core";
 import {
   type DecryptedToDeviceEvent,
-  DecryptionSettings,
   DeviceLists,
   type OlmMachine,
   type PlainTextToDeviceEvent,
   ProcessedToDeviceEventType,
-  type TrustRequirement,
   UserId,
 } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { Encryption } from "../crypto/encryption.ts";
@@ -15,6 +13,7 @@ import type { Inbox, InboxEntry } from "../delivery/inbox.ts";
 import type { JsonObject } from "../http/homeserver-api.ts";
 import { objectOf, parseObject, textOf } from "../http/json.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
+import { type DecryptionTrust, decryptionSettings } from "../trust/trust-requirement.ts";
 import type { RoomUpdate, StrippedUpdate } from "./room-update.ts";
 import type { SyncUpdate } from "./sync-response.ts";
 import { newEvents, type TimelineParts } from "./timeline.ts";
@@ -38,7 +37,7 @@ export interface DurableSyncParts extends TimelineParts {
   readonly encryption: Encryption;
   readonly inbox: Inbox;
   readonly rooms: RoomsInSync;
-  readonly requirement: TrustRequirement;
+  readonly requirement: DecryptionTrust;
   /** Whether the timelines of the first sync of all are delivered: they are history. */
   readonly deliverHistory: boolean;
   /** Events that were delivered while the store was away. */
@@ -112,7 +111,7 @@ export class DurableSync {
     const events = JSON.stringify(update.toDevice);
     const lists = new DeviceLists(this.#userIds(deviceLists.changed), this.#userIds(deviceLists.left));
     const fallback = unusedFallbackKeys && new Set(unusedFallbackKeys);
-    const settings = new DecryptionSettings(this.#parts.requirement);
+    const settings = decryptionSettings(this.#parts.requirement);
     const processed =
       oneTimeKeyCounts === undefined
         ? await machine.receiveSyncChangesMsc4186(events, lists, new Map(), fallback, settings)

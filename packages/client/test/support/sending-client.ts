@@ -1,6 +1,5 @@
 import type { Logger } from "@holdfast/key-store-core";
 import { MemoryKeyStore, MemoryStorage } from "@holdfast/key-store-memory";
-import { TrustRequirement } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { EngineEncryption } from "../../src/crypto/engine-encryption.ts";
 import { Inbox } from "../../src/delivery/inbox.ts";
 import { createHomeserverApi } from "../../src/http/create-homeserver-api.ts";
@@ -183,7 +182,7 @@ export class SendingClient {
       userId: this.login.userId,
       logger: this.#logger(),
       gapLimit: 0,
-      requirement: TrustRequirement.Untrusted,
+      requirement: "untrusted",
       deliverHistory: false,
       delivered: new Set(),
     });

@@ -1,0 +1,158 @@
+import { type Change, isKeyStoreError } from "@holdfast/key-store-core";
+import type { ClientMode, ModeEvent } from "./availability/client-mode.ts";
+import type { Running } from "./availability/running.ts";
+import type { Stores } from "./availability/stores.ts";
+import { Supervisor } from "./availability/supervisor.ts";
+import type { RoomKey } from "./crypto/encryption.ts";
+import { handOver } from "./delivery/hand-over.ts";
+import type { Handlers } from "./delivery/handlers.ts";
+import type { OpenedEngine } from "./engine/open-olm-machine.ts";
+import type { ErrorEvent, IncomingEvent, MatrixClientEvents } from "./events.ts";
+import type { HomeserverApi } from "./http/homeserver-api.ts";
+import type { CheckedOptions } from "./matrix-client-options.ts";
+import { Rooms } from "./rooms/rooms.ts";
+import { Encryptor } from "./send/encryptor.ts";
+import { Outbox } from "./send/outbox.ts";
+import type { ProcessedToDevice } from "./sync/durable-sync.ts";
+import { SyncLoop } from "./sync/sync-loop.ts";
+
+/** What a connection is made of. */
+export interface ConnectionParts {
+  readonly options: CheckedOptions;
+  readonly api: HomeserverApi;
+  readonly device: { readonly userId: string; readonly deviceId: string };
+  readonly stores: Stores;
+  readonly handlers: Handlers<MatrixClientEvents>;
+  readonly onOpened: (opened: OpenedEngine) => Promise<void>;
+  readonly onMode: (event: ModeEvent) => void;
+  readonly onError: (event: ErrorEvent) => void;
+}
+
+/** All that a connected client is at work with. */
+export class Connection {
+  readonly userId: string;
+  readonly deviceId: string;
+  readonly api: HomeserverApi;
+  readonly rooms: Rooms;
+  readonly encryptor: Encryptor;
+  readonly outbox: Outbox;
+  readonly supervisor: Supervisor;
+  readonly #parts: ConnectionParts;
+  readonly #closing = new AbortController();
+  readonly #firstSync = Promise.withResolvers<void>();
+  #syncing: Promise<void> | undefined;
+
+  constructor(parts: ConnectionParts) {
+    const { api, device, options, onMode, onOpened, stores } = parts;
+    const { logger } = options;
+    const encryption = () => this.supervisor.encryption;
+    this.#parts = parts;
+    this.userId = device.userId;
+    this.deviceId = device.deviceId;
+    this.api = api;
+    this.rooms = new Rooms({ api, encryption, userId: device.userId, logger, closing: this.#closing.signal });
+    this.encryptor = new Encryptor({ rooms: this.rooms, encryption, logger, shareKeysWith: options.shareKeysWith });
+    this.outbox = new Outbox({ api, rooms: this.rooms, encryptor: this.encryptor, encryption, logger });
+    this.supervisor = new Supervisor({
+      stores,
+      device,
+      atRest: { key: options.key, passphrase: options.passphrase, plaintext: options.plaintext },
+      lease: { lease: options.lease, waitMs: options.waitMs },
+      logger,
+      probe: options.probe,
+      running: this.#runningParts(),
+      away: { userId: device.userId, pauseMs: options.awayPauseMs },
+      onOpened,
+      onRunning: (running) => this.#onRunning(running),
+      onMode,
+    });
+  }
+
+  get mode(): ClientMode | undefined {
+    return this.supervisor.mode;
+  }
+
+  /**
+   * Opens the device, or begins without, and syncs. Resolves when the first
+   * response was taken in.
+   *
+   * @throws what `Supervisor.start` throws; `LOGIN_REFUSED`; the signal's reason
+   */
+  async start(signal: AbortSignal | undefined): Promise<void> {
+    const { options, api, onError } = this.#parts;
+    await this.supervisor.start();
+    const loop = new SyncLoop({
+      api,
+      logger: options.logger,
+      target: () => this.supervisor.target(),
+      onSynced: () => this.#firstSync.resolve(),
+      longPollMs: options.longPollMs,
+      timelineLimit: options.timelineLimit,
+    });
+    this.#syncing = loop.run(this.#closing.signal).catch((error) => {
+      this.#firstSync.reject(error);
+      onError({ error, doing: "syncing" });
+    });
+    const aborted = Promise.withResolvers<never>();
+    const abort = (): void => aborted.reject(signal?.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      await Promise.race([this.#firstSync.promise, aborted.promise]);
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Stops all, and gives the lease back. Idempotent. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#firstSync.promise.catch(() => {});
+    await this.#syncing;
+    await this.outbox.close();
+    await this.supervisor.close();
+  }
+
+  #runningParts(): ConstructorParameters<typeof Supervisor>[0]["running"] {
+    const { api, options, handlers, onError, device } = this.#parts;
+    const { logger } = options;
+    const handOverParts = {
+      handlers,
+      userId: device.userId,
+      logger,
+      onRoomEvent: (event: IncomingEvent) => this.#onRoomEvent(event),
+    };
+    return {
+      api,
+      logger,
+      rooms: this.rooms,
+      requirement: options.decryptionTrust,
+      deliverHistory: options.deliverHistory,
+      gapLimit: options.gapLimit,
+      concurrency: options.handlerConcurrency,
+      attempts: options.handlerAttempts,
+      maxHeld: options.maxHeldEvents,
+      maxSetAside: options.maxSetAside,
+      handOver: (delivery) => handOver(handOverParts, delivery),
+      onUndecryptable: (event) => handlers.emit("undecryptable", event),
+      onError,
+      alsoWhenDone: async (eventId): Promise<readonly Change[]> => this.outbox.forgetOwner(eventId),
+      fetchKey: (key) => this.#fetchKey(key),
+      onToDevice: (messages) => this.#onToDevice(messages),
+    };
+  }
+
+  #onRunning(running: Running): void {
+    this.outbox.resume().catch((error) => {
+      if (!isKeyStoreError(error) && !running.ended.aborted)
+        this.#parts.onError({ error, doing: "taking the outbox up again" });
+    });
+  }
+
+  async #onRoomEvent(_event: IncomingEvent): Promise<void> {}
+
+  #onToDevice(_messages: readonly ProcessedToDevice[]): void {}
+
+  async #fetchKey(_key: RoomKey): Promise<boolean> {
+    return false;
+  }
+}

@@ -1,0 +1,104 @@
+import type { KeyStoreCandidate, Logger, OnUnavailable, OpenDeviceOptions } from "@holdfast/key-store-core";
+import { MemoryKeyStore } from "@holdfast/key-store-memory";
+import { type AtRest, checkAtRest } from "./config/at-rest.ts";
+import { MatrixClientError } from "./errors.ts";
+import type { ShareKeysWith } from "./send/key-sharing.ts";
+import type { DecryptionTrust } from "./trust/trust-requirement.ts";
+
+/** Who the client is, where its keys live, and how it works. */
+export interface MatrixClientOptions extends AtRest, Pick<OpenDeviceOptions, "lease" | "waitMs"> {
+  /** A base URL (`https://matrix.example.org`) or a server name (`example.org`), which is looked up. */
+  readonly homeserver: string;
+  /** Such as `@bot:example.org`. Needed for a password; with an access token it is only compared. */
+  readonly userId?: string | undefined;
+  /** Default: the device of the access token, the one that was logged in before, or a new one. */
+  readonly deviceId?: string | undefined;
+  /** One of these three says how to log in. */
+  readonly accessToken?: string | undefined;
+  readonly password?: string | undefined;
+  /** A token that logs in once, by `m.login.token`. */
+  readonly loginToken?: string | undefined;
+  /** What the device is called where users see it. Default: `Holdfast`. */
+  readonly deviceDisplayName?: string | undefined;
+
+  /** Key stores, the one that is asked for first. Default: memory, which forgets. */
+  readonly keyStores?: readonly KeyStoreCandidate[] | undefined;
+  /** What it means that the first is not there. Default: `"fallback"`, to the next of them. */
+  readonly onUnavailable?: OnUnavailable | undefined;
+  /** Where log lines go. Default: nowhere. */
+  readonly logger?: Logger | undefined;
+
+  /** Whose events are decrypted at all. Default: `"untrusted"`, everybody's; what is known of the sender is told with each. */
+  readonly decryptionTrust?: DecryptionTrust | undefined;
+  /** Which devices get the keys of rooms. Default: `"all-devices"`. */
+  readonly shareKeysWith?: ShareKeysWith | undefined;
+  /** Whether what rooms hold at the very first sync is delivered. Default: `false`: it is history. */
+  readonly deliverHistory?: boolean | undefined;
+  /** How many rooms' handlers run at once; those of one room run in order. Default: 16. */
+  readonly handlerConcurrency?: number | undefined;
+  /** How often a delivery is tried before it is set aside. Default: 6. */
+  readonly handlerAttempts?: number | undefined;
+  /** How many events wait for keys that have not come. Default: 10,000; the oldest go first. */
+  readonly maxHeldEvents?: number | undefined;
+  /** How many deliveries that failed are kept. Default: 1,000; the oldest go first. */
+  readonly maxSetAside?: number | undefined;
+  /** How many events a sync brings of one room at most. Default: 50. */
+  readonly timelineLimit?: number | undefined;
+  /** How many events that a sync left out are fetched, for each room. Default: 1,000. */
+  readonly gapLimit?: number | undefined;
+  /** How long the homeserver may wait for news, in milliseconds. Default: 30,000. */
+  readonly longPollMs?: number | undefined;
+  /** The pause between syncs while the store is away, in milliseconds: each asks for the same again. Default: 3,000. */
+  readonly awayPauseMs?: number | undefined;
+  /** The first and the longest pause between attempts to reach a store that is away, in milliseconds. Default: 1,000 and 30,000. */
+  readonly probe?: { readonly firstMs?: number; readonly longestMs?: number } | undefined;
+}
+
+const silent = (): void => {};
+
+/** Valid options, with their defaults. */
+export type CheckedOptions = ReturnType<typeof checkOptions>;
+
+/**
+ * Options checked, copied and frozen.
+ *
+ * @throws `CONFIG`; `ERR_KEY_STORE_CONFIG` for a malformed key or passphrase
+ */
+export function checkOptions(options: MatrixClientOptions) {
+  const { homeserver, userId, accessToken, password, loginToken } = options;
+  if (typeof homeserver !== "string" || homeserver === "") config("homeserver is missing: a base URL or a server name");
+  const ways = [accessToken, password, loginToken].filter((way) => way !== undefined);
+  if (ways.length !== 1) config("give one of accessToken, password and loginToken");
+  if (ways.some((way) => typeof way !== "string" || way === "")) config("the token or password is empty");
+  if (password !== undefined && userId === undefined) config("a password needs a userId");
+  const keyStores = options.keyStores ?? [new MemoryKeyStore()];
+  if (keyStores.length === 0) config("keyStores is empty");
+  return Object.freeze({
+    ...options,
+    ...checkAtRest(options),
+    keyStores: Object.freeze([...keyStores]),
+    onUnavailable: options.onUnavailable ?? ("fallback" as const),
+    logger: options.logger ?? { debug: silent, info: silent, warn: silent, error: silent },
+    deviceDisplayName: options.deviceDisplayName ?? "Holdfast",
+    decryptionTrust: options.decryptionTrust ?? ("untrusted" as const),
+    shareKeysWith: options.shareKeysWith ?? ("all-devices" as const),
+    deliverHistory: options.deliverHistory ?? false,
+    handlerConcurrency: count("handlerConcurrency", options.handlerConcurrency ?? 16),
+    handlerAttempts: count("handlerAttempts", options.handlerAttempts ?? 6),
+    maxHeldEvents: count("maxHeldEvents", options.maxHeldEvents ?? 10_000),
+    maxSetAside: count("maxSetAside", options.maxSetAside ?? 1_000),
+    timelineLimit: count("timelineLimit", options.timelineLimit ?? 50),
+    gapLimit: count("gapLimit", options.gapLimit ?? 1_000),
+    longPollMs: count("longPollMs", options.longPollMs ?? 30_000),
+    awayPauseMs: count("awayPauseMs", options.awayPauseMs ?? 3_000),
+  });
+}
+
+function count(name: string, value: number): number {
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  return config(`${name} must be a positive integer`);
+}
+
+function config(message: string): never {
+  throw new MatrixClientError("CONFIG", message);
+}
