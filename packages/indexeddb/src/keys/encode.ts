@@ -152,7 +152,7 @@ function bytesOf(value: object): Uint8Array | undefined {
 
 /** Two keys as one: an index entry's index key and primary key. */
 export function joinKeys(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const joined = new Uint8Array(first.length + second.length);
+  const joined = Buffer.allocUnsafe(first.length + second.length);
   joined.set(first);
   joined.set(second, first.length);
   return joined;
@@ -160,7 +160,7 @@ export function joinKeys(first: Uint8Array, second: Uint8Array): Uint8Array {
 
 /** A key with one more byte behind it. */
 export function withByte(key: Uint8Array, byte: number): Uint8Array {
-  const longer = new Uint8Array(key.length + 1);
+  const longer = Buffer.allocUnsafe(key.length + 1);
   longer.set(key);
   longer[key.length] = byte;
   return longer;

@@ -58,6 +58,7 @@ function evaluate(value: unknown, path: KeyPath): unknown {
 
 function evaluateSingle(value: unknown, path: string): unknown {
   if (path === "") return value;
+  if (!path.includes(".")) return step(value, path);
   let current = value;
   for (const name of path.split(".")) {
     current = step(current, name);

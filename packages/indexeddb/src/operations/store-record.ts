@@ -8,7 +8,7 @@ import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
 import type { Operation } from "../transaction/operation.ts";
 import type { ReadPlan, ValueSlot } from "../transaction/read-plan.ts";
 import type { TransactionState } from "../transaction/transaction-state.ts";
-import { type Clone, isAssignable } from "../values/clone.ts";
+import { type Clone, clone } from "../values/clone.ts";
 import { encodeValue } from "../values/encode.ts";
 import { removeIndexEntries } from "./index-entries.ts";
 
@@ -159,8 +159,9 @@ export class StoreRecord implements Operation {
     // In-line keys of a store with a generator have a single path.
     const path = store.keyPath as string;
     injectKey(waiting.value, path, number);
-    const plain = waiting.plain && path.split(".").every(isAssignable);
-    this.#value = { stored: readyLater(encodeValue({ ...waiting, plain })) };
+    // Plain data is so still, unless the name of the key's property is not: it is written again.
+    const whole = waiting.plain === undefined ? waiting : clone(waiting.value);
+    this.#value = { stored: readyLater(encodeValue(whole)) };
     this.#extract(waiting.value);
   }
 

@@ -1,4 +1,6 @@
 import { types } from "node:util";
+import { CborWriter } from "./cbor-writer.ts";
+import { FORMAT } from "./format.ts";
 import { isPlatformObject } from "./platform-objects.ts";
 
 /** An object that neither CBOR nor V8 can hold, and what stands for it in the clone. */
@@ -12,60 +14,73 @@ export interface Attachment {
 export interface Clone {
   /** Shares with the original only what no program sees: it is written before the program goes on. */
   readonly value: unknown;
-  /** Whether CBOR restores exactly this: a tree of plain objects, dense arrays, well-formed strings, numbers, bytes. */
-  readonly plain: boolean;
+  /**
+   * The bytes to be stored, where CBOR restores exactly this: a tree of plain
+   * objects, dense arrays, well-formed strings, numbers, bytes.
+   */
+  readonly plain: Uint8Array | undefined;
   readonly attachments: readonly Attachment[];
 }
 
 /**
  * Reads a value as the structured clone algorithm does: each property once, in
- * order, getters included, whose exceptions are passed on.
+ * order, getters included, whose exceptions are passed on. What it reads it
+ * writes as CBOR at once, as long as that is plain data.
  * https://html.spec.whatwg.org/multipage/structured-data.html#structuredserializeforstorage
  *
  * @throws `DataCloneError` for what cannot be cloned
  */
 export function clone(value: unknown): Clone {
-  if (typeof value === "string") return { value, plain: value.isWellFormed(), attachments: NONE };
-  const cloner = new Cloner();
-  const cloned = cloner.clone(value);
-  return { value: cloned, plain: cloner.plain, attachments: cloner.attachments };
+  // A getter may come back here: it gets a writer of its own.
+  const writer = spare ?? new CborWriter();
+  spare = undefined;
+  writer.begin(FORMAT.cbor);
+  try {
+    const cloner = new Cloner(writer);
+    const cloned = cloner.clone(value);
+    return { value: cloned, plain: cloner.writer?.finish(), attachments: cloner.attachments };
+  } finally {
+    spare = writer;
+  }
 }
+
+let spare: CborWriter | undefined = new CborWriter();
 
 const NONE: readonly Attachment[] = Object.freeze([]);
 
-/**
- * Whether a property of this name can be assigned to a new object. What
- * `Object.prototype` has, such as `__proto__`, may be an accessor or read-only:
- * neither this library nor the CBOR one then defines it by assigning.
- */
-export function isAssignable(name: string): boolean {
-  return !(name in Object.prototype);
-}
-
 class Cloner {
-  plain = true;
+  /** Where the clone is written; undefined once it holds what is not plain. */
+  writer: CborWriter | undefined;
   attachments: readonly Attachment[] = NONE;
   /** The first object, and all others: most values have few. */
   #first: object | undefined;
   #firstClone: object | undefined;
   #clones: Map<object, object> | undefined;
 
+  constructor(writer: CborWriter) {
+    this.writer = writer;
+  }
+
   clone(value: unknown): unknown {
     switch (typeof value) {
       case "string":
-        if (this.plain && !value.isWellFormed()) this.plain = false;
+        this.#text(value);
         return value;
       case "number":
-        if (value === 0 && Object.is(value, -0)) this.plain = false;
+        if (value === 0 && Object.is(value, -0)) this.writer = undefined;
+        else this.writer?.number(value);
         return value;
       case "boolean":
       case "undefined":
+        this.writer?.simple(value);
         return value;
       case "bigint":
-        this.plain = false;
+        this.writer = undefined;
         return value;
       case "object":
-        return value === null ? null : this.#object(value);
+        if (value !== null) return this.#object(value);
+        this.writer?.simple(value);
+        return value;
       default:
         throw uncloneable(value);
     }
@@ -74,7 +89,7 @@ class Cloner {
   #object(value: object): object {
     const known = value === this.#first ? this.#firstClone : this.#clones?.get(value);
     if (known !== undefined) {
-      this.plain = false;
+      this.writer = undefined;
       return known;
     }
     if (types.isProxy(value)) throw uncloneable(value);
@@ -88,17 +103,27 @@ class Cloner {
   /** Copies own enumerable properties. */
   #properties(value: object, copy: object): object {
     this.#remember(value, copy);
-    for (const key of Object.keys(value)) {
+    const keys = Object.keys(value);
+    this.writer?.map(keys.length);
+    for (const key of keys) {
       // A getter may have deleted it meanwhile.
-      if (!Object.hasOwn(value, key)) continue;
+      if (!Object.hasOwn(value, key)) {
+        this.writer = undefined;
+        continue;
+      }
+      // What Object.prototype has, such as __proto__, may be an accessor or read-only: not every reader of CBOR knows.
+      const assignable = !(key in copy);
+      if (assignable) this.#text(key);
+      else this.writer = undefined;
       const property = this.clone((value as Record<string, unknown>)[key]);
-      if (this.plain && !key.isWellFormed()) this.plain = false;
-      if (!isAssignable(key) || key in copy) {
-        this.plain = false;
-        Object.defineProperty(copy, key, { value: property, ...DATA_PROPERTY });
-      } else (copy as Record<string, unknown>)[key] = property;
+      if (assignable) (copy as Record<string, unknown>)[key] = property;
+      else Object.defineProperty(copy, key, { value: property, ...DATA_PROPERTY });
     }
     return copy;
+  }
+
+  #text(value: string): void {
+    if (this.writer?.text(value) === false) this.writer = undefined;
   }
 
   #array(value: readonly unknown[]): object {
@@ -107,15 +132,16 @@ class Cloner {
     const copy: unknown[] = [];
     // A length without elements behind it must not take their memory.
     if (keys.length !== length || (length > 0 && keys[length - 1] !== String(length - 1))) {
-      this.plain = false;
+      this.writer = undefined;
       copy.length = length;
       return this.#properties(value, copy);
     }
     this.#remember(value, copy);
+    this.writer?.array(length);
     for (let index = 0; index < length; index += 1) {
       if (index in value) copy[index] = this.clone(value[index]);
       else {
-        this.plain = false;
+        this.writer = undefined;
         copy.length = index + 1;
       }
     }
@@ -132,7 +158,7 @@ class Cloner {
     if (types.isSet(value)) return this.#set(value);
     if (types.isSharedArrayBuffer(value)) throw uncloneable(value);
     if (isHeldByV8(value)) {
-      this.plain = false;
+      this.writer = undefined;
       this.#remember(value, value);
       return value;
     }
@@ -157,18 +183,20 @@ class Cloner {
     if (Buffer.isBuffer(value)) {
       const copy = Uint8Array.from(value);
       this.#remember(value, copy);
+      this.writer?.bytes(copy);
       return copy;
     }
     const whole = value.byteOffset === 0 && value.byteLength === buffer.byteLength && !buffer.resizable;
     // Two views of one buffer still share it when they come back: V8's format keeps that.
-    if (!whole || !types.isUint8Array(value) || buffer.detached || this.#clones?.has(buffer)) this.plain = false;
+    if (!whole || !types.isUint8Array(value) || buffer.detached || this.#clones?.has(buffer)) this.writer = undefined;
+    else this.writer?.bytes(value);
     this.#remember(value, value);
     this.#remember(buffer, buffer);
     return value;
   }
 
   #map(value: Map<unknown, unknown>): object {
-    this.plain = false;
+    this.writer = undefined;
     const copy = new Map<unknown, unknown>();
     this.#remember(value, copy);
     for (const [key, member] of [...Map.prototype.entries.call(value)]) copy.set(this.clone(key), this.clone(member));
@@ -176,7 +204,7 @@ class Cloner {
   }
 
   #set(value: Set<unknown>): object {
-    this.plain = false;
+    this.writer = undefined;
     const copy = new Set<unknown>();
     this.#remember(value, copy);
     for (const member of [...Set.prototype.values.call(value)]) copy.add(this.clone(member));
@@ -184,7 +212,7 @@ class Cloner {
   }
 
   #attach(original: Blob | DOMException): object {
-    this.plain = false;
+    this.writer = undefined;
     const placeholder = placeholderOf(original);
     this.attachments = [...this.attachments, { placeholder, original }];
     this.#remember(original, placeholder);

@@ -1,8 +1,6 @@
 import { Deserializer } from "node:v8";
-import { Decoder } from "cbor-x";
-import { CBOR_OPTIONS, FORMAT, type StoredAttachment } from "./format.ts";
-
-const cbor = new Decoder(CBOR_OPTIONS);
+import { readCbor } from "./cbor-reader.ts";
+import { FORMAT, type StoredAttachment } from "./format.ts";
 
 /**
  * The value of stored bytes: always a new one.
@@ -18,15 +16,13 @@ export function decodeValue(stored: Uint8Array): unknown {
 }
 
 function decode(stored: Uint8Array): unknown {
-  // A plain Uint8Array, whatever the store gave: what is cut out of it has its class.
-  const bytes = new Uint8Array(stored.buffer, stored.byteOffset + 1, Math.max(0, stored.byteLength - 1));
   switch (stored[0]) {
     case FORMAT.cbor:
-      return cbor.decode(bytes);
+      return readCbor(stored, 1);
     case FORMAT.v8:
-      return deserialize(bytes);
+      return deserialize(stored);
     case FORMAT.v8WithAttachments: {
-      const [value, placeholders, attachments] = deserialize(bytes) as [unknown, object[], StoredAttachment[]];
+      const [value, placeholders, attachments] = deserialize(stored) as [unknown, object[], StoredAttachment[]];
       const originals = new Map<unknown, object>();
       placeholders.forEach((placeholder, nth) => {
         originals.set(placeholder, restored(attachments[nth]));
@@ -38,7 +34,9 @@ function decode(stored: Uint8Array): unknown {
   }
 }
 
-function deserialize(bytes: Uint8Array): unknown {
+function deserialize(stored: Uint8Array): unknown {
+  // A plain Uint8Array, whatever the store gave: what is cut out of it has its class.
+  const bytes = new Uint8Array(stored.buffer, stored.byteOffset + 1, stored.byteLength - 1);
   const deserializer = new Deserializer(bytes);
   deserializer.readHeader();
   return deserializer.readValue();

@@ -1,19 +1,6 @@
 import { Serializer } from "node:v8";
-import { Encoder } from "cbor-x";
 import type { Attachment, Clone } from "./clone.ts";
-import { CBOR_OPTIONS, FORMAT, type StoredAttachment } from "./format.ts";
-
-const cbor = new Encoder(CBOR_OPTIONS) as Encoder & {
-  // Not in its types.
-  encode(value: unknown, options: number): Buffer;
-  useBuffer(buffer: Buffer): void;
-};
-
-/** Lets the encoder write over what it wrote before: it is copied at once. */
-const RESET_BUFFER_MODE = 1024;
-
-/** An encoder's buffer that has grown beyond this is not kept. */
-const MAX_BUFFER_BYTES = 1024 * 1024;
+import { FORMAT, type StoredAttachment } from "./format.ts";
 
 /**
  * The bytes that are stored for a clone, or a promise of them where the bytes
@@ -22,16 +9,9 @@ const MAX_BUFFER_BYTES = 1024 * 1024;
  * @throws `DataCloneError` for what V8 cannot hold
  */
 export function encodeValue(clone: Clone): Uint8Array | Promise<Uint8Array> {
-  if (clone.plain) return encodePlain(clone.value);
+  if (clone.plain !== undefined) return clone.plain;
   if (clone.attachments.length > 0) return encodeWithAttachments(clone);
   return withFormat(FORMAT.v8, toV8(clone.value));
-}
-
-function encodePlain(value: unknown): Uint8Array {
-  const bytes = cbor.encode(value, RESET_BUFFER_MODE);
-  const stored = withFormat(FORMAT.cbor, bytes);
-  if (bytes.buffer.byteLength > MAX_BUFFER_BYTES) cbor.useBuffer(Buffer.alloc(8192));
-  return stored;
 }
 
 async function encodeWithAttachments(clone: Clone): Promise<Uint8Array> {

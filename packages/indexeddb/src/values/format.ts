@@ -1,6 +1,6 @@
 /** The first byte of a stored value: what the others are. */
 export const FORMAT = {
-  /** CBOR, RFC 8949: any language reads it. */
+  /** CBOR, RFC 8949: any language reads it. Nothing is abbreviated: a value needs nothing but itself to be read. */
   cbor: 0x01,
   /** What V8's serializer wrote; reads in this and later versions of V8. */
   v8: 0x02,
@@ -19,12 +19,3 @@ export type StoredAttachment =
       readonly lastModified: number;
     }
   | { readonly kind: "exception"; readonly name: string; readonly message: string };
-
-/** Maps are objects and nothing is abbreviated, so that a stored value needs nothing but itself to be read. */
-export const CBOR_OPTIONS = Object.freeze({
-  useRecords: false,
-  mapsAsObjects: true,
-  variableMapSize: true,
-  tagUint8Array: false,
-  copyBuffers: true,
-});
