@@ -18,7 +18,12 @@ export function successor(key: Uint8Array): Uint8Array {
  * the bytes do: a key for maps and trees, which have no other for bytes.
  */
 export function toText(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
+  return bufferOf(key).toString("latin1");
+}
+
+/** The same bytes as a `Buffer`, with the methods that it has for text. */
+function bufferOf(bytes: Uint8Array): Buffer {
+  return bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** The bytes that {@link toText} was given. */

@@ -24,6 +24,9 @@ const KEYS_SHARE = 1 / 4;
 /** How many records a miss brings along where keys were listed before: at first, and at most. */
 const READ_AHEAD = { first: 16, most: 1_024, bytes: 1024 * 1024 } as const;
 
+/** A commit that writes more records of a collection than this leaves nothing of it in the cache: its records are not those that are read soon. */
+const MANY_WRITES = 1_024;
+
 /** Where read-ahead stands in a collection whose keys were listed. */
 interface ReadAhead {
   /** Nothing before this key is read ahead: whoever goes back is not walking the keys in order. */
@@ -155,20 +158,24 @@ export class ReadCache implements RecordReader {
       for (const change of changes) {
         this.#versions.set(change.collection, this.#writes);
         this.#keys.written(change);
-        for (const key of change.deletes) this.#memory.delete(this.#name(change.collection, toText(key)));
-        for (const { key } of change.puts) this.#memory.delete(this.#name(change.collection, toText(key)));
-        if (change.drop || change.removed.length > 0) {
+        if (change.drop || change.removed.length > 0 || isLarge(change)) {
           this.#generations.set(change.collection, this.#writes);
+          continue;
         }
+        const prefix = this.#prefix(change.collection);
+        for (const key of change.deletes) this.#memory.delete(prefix + toText(key));
+        for (const { key } of change.puts) this.#memory.delete(prefix + toText(key));
       }
       await commit();
     } finally {
       this.#writes += 1;
       this.#writing = false;
     }
-    for (const { collection, puts, deletes } of changes) {
-      for (const { key, value } of puts) this.#memory.set(this.#name(collection, toText(key)), { value });
-      for (const key of deletes) this.#memory.set(this.#name(collection, toText(key)), { value: undefined });
+    for (const change of changes) {
+      if (isLarge(change)) continue;
+      const prefix = this.#prefix(change.collection);
+      for (const { key, value } of change.puts) this.#memory.set(prefix + toText(key), { value });
+      for (const key of change.deletes) this.#memory.set(prefix + toText(key), ABSENT);
     }
   }
 
@@ -194,13 +201,13 @@ export class ReadCache implements RecordReader {
   /** What is known of a key without asking the database. */
   #known(collection: string, key: Uint8Array): Known | undefined {
     const text = toText(key);
-    const entry = this.#memory.get(this.#name(collection, text));
+    const entry = this.#memory.get(this.#prefix(collection) + text);
     if (entry !== undefined && "value" in entry) return entry;
     return this.#keys.lacks(collection, text) ? ABSENT : undefined;
   }
 
   #keep(collection: string, key: Uint8Array, value: Uint8Array | undefined): void {
-    this.#memory.set(this.#name(collection, toText(key)), { value });
+    this.#memory.set(this.#prefix(collection) + toText(key), value === undefined ? ABSENT : { value });
   }
 
   /** Tells later whether a read that begins now saw what is there then: whether no write has come between. */
@@ -210,9 +217,9 @@ export class ReadCache implements RecordReader {
     return () => !began && writes === this.#writes;
   }
 
-  /** Unambiguous: neither an opening, a generation nor a collection's name holds a U+0000. */
-  #name(collection: string, key: string): string {
-    return `${this.#opening}\0${this.#generations.get(collection) ?? 0}\0${collection}\0${key}`;
+  /** What the names of a collection's entries begin with, before the key. Unambiguous: no part of it holds a U+0000. */
+  #prefix(collection: string): string {
+    return `${this.#opening}\0${this.#generations.get(collection) ?? 0}\0${collection}\0`;
   }
 
   /** Unambiguous, and unlike the name of any key: the length of the first bound tells where the second begins. */
@@ -223,4 +230,8 @@ export class ReadCache implements RecordReader {
     const bounds = `${start.byteLength} ${end !== undefined}\0${toText(start)}${end === undefined ? "" : toText(end)}`;
     return `${this.#opening}\0listing ${version}\0${collection}\0${shape} ${bounds}`;
   }
+}
+
+function isLarge({ puts, deletes }: CollectionChanges): boolean {
+  return puts.length + deletes.length > MANY_WRITES;
 }

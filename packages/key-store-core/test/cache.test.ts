@@ -153,6 +153,19 @@ describe("the read cache", () => {
     expect(memory.entries.size).toBe(0);
   });
 
+  it("keeps nothing of a collection that a commit wrote much of", async () => {
+    const { base, cache, commit } = scene();
+    await commit([
+      put(numbered(1), numbered(10)),
+      { type: "put", collection: "b", key: numbered(1), value: numbered(2) },
+    ]);
+    await commit(Array.from({ length: 1_025 }, (_, n) => put(numbered(n), numbered(n + 1))));
+    base.reads = 0;
+    expect(await cache.getMany("a", [numbered(1)])).toEqual([numbered(2)]);
+    expect(await cache.getMany("b", [numbered(1)])).toEqual([numbered(2)]);
+    expect(base.reads).toBe(1);
+  });
+
   it("stays within its memory", async () => {
     const { cache, commit, memory } = scene(100_000);
     await commit(Array.from({ length: 1_000 }, (_, n) => put(numbered(n), new Uint8Array(1_000))));
