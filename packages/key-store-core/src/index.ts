@@ -1,4 +1,4 @@
-export { compareBytes, EMPTY, fromText, successor, toText } from "./bytes.ts";
+export { compareBytes, EMPTY, fromText, sizeOf, successor, toText } from "./bytes.ts";
 export type {
   AcquireOutcome,
   AcquireRequest,
@@ -51,7 +51,6 @@ export {
   resolveKeyStore,
   waitUntilReady,
 } from "./resolver.ts";
-export { type SortedMap, sortedMap } from "./sorted-map.ts";
 export type {
   CollectionUsage,
   EngineInfo,
@@ -60,3 +59,4 @@ export type {
   LeaseSummary,
   ProcessCounters,
 } from "./stats.ts";
+export { TextMap } from "./text-map.ts";

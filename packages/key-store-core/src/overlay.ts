@@ -11,7 +11,7 @@ import {
   toTextRange,
 } from "./ranges.ts";
 import type { Change, KeyRange, Page, RecordReader, StoredRecord } from "./records.ts";
-import { type SortedMap, sortedMap } from "./sorted-map.ts";
+import { TextMap } from "./text-map.ts";
 
 /** The most records of the base that a page asks for beyond its own limit. */
 const SHADOWED = 256;
@@ -25,9 +25,7 @@ interface Entry {
 /** What an overlay holds of one collection. */
 class CollectionOverlay {
   /** Entries win over what is removed; a deleted key inside that has no entry. */
-  readonly #entries = new Map<string, Entry>();
-  /** The entries in order, once somebody has asked for it: most overlays are written, read by key, and gone. */
-  #ordered: SortedMap<Entry> | undefined;
+  readonly #entries = new TextMap<Entry>();
   #removed: RangeSet | undefined;
   #dropped = false;
 
@@ -46,47 +44,33 @@ class CollectionOverlay {
   }
 
   put(key: Uint8Array, value: Uint8Array): void {
-    this.#set(toText(key), { key, value });
+    this.#entries.set(toText(key), { key, value });
   }
 
   delete(key: Uint8Array): void {
     const text = toText(key);
-    if (this.removes(text)) this.#forget(text);
-    else this.#set(text, { key, value: undefined });
+    if (this.removes(text)) this.#entries.delete(text);
+    else this.#entries.set(text, { key, value: undefined });
   }
 
   deleteRange(range: ByteRange): void {
     const text = toTextRange(range);
     if (isEmptyRange(text)) return;
-    for (const [key] of [...this.within(text, false)]) this.#forget(key);
+    for (const [key] of [...this.within(text, false)]) this.#entries.delete(key);
     this.#removed ??= new RangeSet();
     this.#removed.add(text);
   }
 
   drop(): void {
     this.#entries.clear();
-    this.#ordered = undefined;
     this.#removed = new RangeSet();
     this.#removed.add(toTextRange(EVERYTHING));
     this.#dropped = true;
   }
 
   /** Entries of a range, in order or from the end. */
-  *within(range: TextRange, reverse: boolean): IterableIterator<[string, Entry]> {
-    if (this.#entries.size === 0) return;
-    this.#ordered ??= inOrder(this.#entries);
-    if (!reverse) {
-      for (const pair of this.#ordered.entries(range.start)) {
-        if (range.end !== undefined && pair[0] >= range.end) return;
-        yield pair;
-      }
-      return;
-    }
-    // entriesReversed() starts at its bound, which a half-open range leaves out.
-    for (const pair of this.#ordered.entriesReversed(range.end, undefined, range.end !== undefined)) {
-      if (pair[0] < range.start) return;
-      yield pair;
-    }
+  within(range: TextRange, reverse: boolean): IterableIterator<[string, Entry]> {
+    return this.#entries.within(range.start, range.end, reverse);
   }
 
   /** The entries of a range that can matter to a page: up to its `limit`-th record, deleted keys included. */
@@ -106,8 +90,8 @@ class CollectionOverlay {
     if (later.#dropped) this.drop();
     for (const range of later.#removed ?? []) this.deleteRange(fromTextRange(range));
     for (const [text, entry] of later.#entries) {
-      if (entry.value === undefined && this.removes(text)) this.#forget(text);
-      else this.#set(text, entry);
+      if (entry.value === undefined && this.removes(text)) this.#entries.delete(text);
+      else this.#entries.set(text, entry);
     }
   }
 
@@ -120,7 +104,7 @@ class CollectionOverlay {
     const puts: StoredRecord[] = [];
     const deletes: Uint8Array[] = [];
     const kept = new RangeSet();
-    for (const [text, { key, value }] of this.#sorted()) {
+    for (const [text, { key, value }] of this.#entries.inOrder()) {
       if (value === undefined) deletes.push(key);
       else {
         puts.push({ key, value });
@@ -132,28 +116,6 @@ class CollectionOverlay {
     for (const range of this.#removed ?? []) for (const rest of kept.gaps(range)) removed.push(fromTextRange(rest));
     return { collection, drop: false, removed, deletes, puts };
   }
-
-  #sorted(): Iterable<[string, Entry]> {
-    if (this.#ordered !== undefined) return this.#ordered.entries();
-    if (this.#entries.size < 2) return this.#entries;
-    return [...this.#entries].sort(([a], [b]) => (a < b ? -1 : 1));
-  }
-
-  #set(text: string, entry: Entry): void {
-    this.#entries.set(text, entry);
-    this.#ordered?.set(text, entry);
-  }
-
-  #forget(text: string): void {
-    this.#entries.delete(text);
-    this.#ordered?.delete(text);
-  }
-}
-
-function inOrder(entries: ReadonlyMap<string, Entry>): SortedMap<Entry> {
-  const ordered = sortedMap<Entry>();
-  for (const [text, entry] of entries) ordered.set(text, entry);
-  return ordered;
 }
 
 /**

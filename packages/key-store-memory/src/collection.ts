@@ -4,9 +4,11 @@ import {
   EMPTY,
   type Page,
   type StoredRecord,
-  sortedMap,
+  sizeOf,
+  TextMap,
   toText,
 } from "@holdfast/key-store-core";
+import { Copies } from "./copies.ts";
 
 interface Entry {
   readonly key: Uint8Array;
@@ -15,7 +17,7 @@ interface Entry {
 
 /** One collection of one device: records in bytewise order, and their bytes, counted as they change. */
 export class MemoryCollection {
-  readonly #entries = sortedMap<Entry>();
+  readonly #entries = new TextMap<Entry>();
   #bytes = 0;
 
   get size(): number {
@@ -32,14 +34,8 @@ export class MemoryCollection {
   }
 
   list({ start, end }: ByteRange, { limit, reverse, keysOnly }: Page): StoredRecord[] {
-    const [first, last] = [toText(start), end && toText(end)];
     const records: StoredRecord[] = [];
-    // entriesReversed() starts at its bound, which a half-open range leaves out.
-    const entries = reverse
-      ? this.#entries.entriesReversed(last, undefined, last !== undefined)
-      : this.#entries.entries(first);
-    for (const [text, { key, value }] of entries) {
-      if (reverse ? text < first : last !== undefined && text >= last) break;
+    for (const [, { key, value }] of this.#entries.within(toText(start), end && toText(end), reverse)) {
       records.push({ key, value: keysOnly ? EMPTY : value });
       if (records.length === limit) break;
     }
@@ -55,14 +51,16 @@ export class MemoryCollection {
   apply({ removed, deletes, puts }: CollectionChanges): void {
     for (const range of removed) for (const text of this.#textsIn(range)) this.#delete(text);
     for (const key of deletes) this.#delete(toText(key));
-    for (const { key, value } of puts) this.#put(key, owned(value));
+    const copies = new Copies(sizeOf(puts));
+    for (const { key, value } of puts) this.#put(key, value, copies);
   }
 
-  #put(key: Uint8Array, value: Uint8Array): void {
+  #put(key: Uint8Array, given: Uint8Array, copies: Copies): void {
     const text = toText(key);
     const entry = this.#entries.get(text);
+    const value = copies.owned(given);
     if (entry === undefined) {
-      this.#entries.set(text, { key: owned(key), value });
+      this.#entries.set(text, { key: copies.owned(key), value });
       this.#bytes += key.byteLength + value.byteLength;
     } else {
       this.#bytes += value.byteLength - entry.value.byteLength;
@@ -78,17 +76,6 @@ export class MemoryCollection {
   }
 
   #textsIn({ start, end }: ByteRange): string[] {
-    const last = end && toText(end);
-    const texts: string[] = [];
-    for (const text of this.#entries.keys(toText(start))) {
-      if (last !== undefined && text >= last) break;
-      texts.push(text);
-    }
-    return texts;
+    return Array.from(this.#entries.within(toText(start), end && toText(end)), ([text]) => text);
   }
-}
-
-/** The bytes themselves, or a copy where they are a small part of a buffer that would be kept from being freed. */
-function owned(bytes: Uint8Array): Uint8Array {
-  return bytes.buffer.byteLength > 2 * bytes.byteLength + 256 ? new Uint8Array(bytes) : bytes;
 }

@@ -13,6 +13,8 @@ import type { MemoryCollection } from "./collection.ts";
 /** One device: its row, as a database would have it, and its collections. */
 export interface MemoryDevice {
   readonly ref: DeviceRef;
+  /** Its name in the storage's map. */
+  readonly name: string;
   epoch: bigint;
   revision: bigint;
   holder: LeaseHolder | undefined;
@@ -48,12 +50,13 @@ export class MemoryStorage {
     { device: ref, holder, create, force }: AcquireRequest,
     instance: object,
   ): MemoryDevice | LeaseHolder | undefined {
-    let device = this.#devices.get(nameOf(ref));
+    const name = nameOf(ref);
+    let device = this.#devices.get(name);
     if (device === undefined) {
       if (!create) return undefined;
       const collections = new Map();
-      device = { ref: { ...ref }, epoch: 0n, revision: 0n, holder: undefined, instance: undefined, collections };
-      this.#devices.set(nameOf(ref), device);
+      device = { ref: { ...ref }, name, epoch: 0n, revision: 0n, holder: undefined, instance: undefined, collections };
+      this.#devices.set(name, device);
     }
     const inForce = this.#holderOf(device);
     // The holder itself asks again when the answer to its first request was lost.
@@ -66,7 +69,7 @@ export class MemoryStorage {
 
   /** @internal Whether the device is stored: false for one that was deleted, even where another has its name now. */
   has(device: MemoryDevice): boolean {
-    return this.#devices.get(nameOf(device.ref)) === device;
+    return this.#devices.get(device.name) === device;
   }
 
   /** @internal */
