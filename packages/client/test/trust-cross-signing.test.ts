@@ -3,6 +3,7 @@ import { DeviceId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CrossSigning } from "../src/trust/cross-signing/cross-signing.ts";
 import { Device, newUser } from "./trust/device.ts";
+import { cutOnce } from "./trust/faults.ts";
 
 let homeserver: DevHomeserver;
 beforeAll(async () => {
@@ -21,18 +22,6 @@ function watch(route: string) {
     return outcome;
   });
   return { calls, [Symbol.dispose]: stop };
-}
-
-/** Cuts the connection instead of answering, after the homeserver has done what it was asked, or before. */
-function cutOnce(route: string, when: "before" | "after") {
-  let cut = false;
-  const stop = homeserver.use(async (call, next) => {
-    if (cut || !call.route.endsWith(route)) return next();
-    cut = true;
-    if (when === "after") await next();
-    return "hang up";
-  });
-  return { [Symbol.dispose]: stop };
 }
 
 const UPLOAD = "/keys/device_signing/upload";
@@ -85,7 +74,7 @@ describe("setting cross-signing up", () => {
   it.each(["before", "after"] as const)("finishes after a restart what was cut %s the upload", async (when) => {
     await using device = await Device.of(await newUser(homeserver, "alice"));
     {
-      using _ = cutOnce(UPLOAD, when);
+      using _ = cutOnce(homeserver, UPLOAD, when);
       await expect(new CrossSigning(device).bootstrap()).rejects.toMatchObject({ code: "HOMESERVER_UNREACHABLE" });
     }
     const masterKey = await publishedMasterKey(device);
@@ -99,7 +88,7 @@ describe("setting cross-signing up", () => {
   it.each(["before", "after"] as const)("finishes after a restart what was cut %s the signatures", async (when) => {
     await using device = await Device.of(await newUser(homeserver, "alice"));
     {
-      using _ = cutOnce("/keys/signatures/upload", when);
+      using _ = cutOnce(homeserver, "/keys/signatures/upload", when);
       await expect(new CrossSigning(device).bootstrap()).rejects.toMatchObject({ code: "HOMESERVER_UNREACHABLE" });
     }
     const masterKey = await publishedMasterKey(device);
@@ -127,7 +116,7 @@ describe("setting cross-signing up", () => {
     await using device = await Device.of(await newUser(homeserver, "alice"));
     using uploads = watch(UPLOAD);
     {
-      using _ = cutOnce("/keys/query", "before");
+      using _ = cutOnce(homeserver, "/keys/query", "before");
       await expect(new CrossSigning(device).bootstrap()).rejects.toMatchObject({ code: "HOMESERVER_UNREACHABLE" });
     }
     expect(uploads.calls).toEqual([]);
@@ -200,7 +189,7 @@ describe("resetting cross-signing", () => {
     await using first = await Device.of(user);
     await using second = await Device.of(user);
     {
-      using _ = cutOnce(UPLOAD, "before");
+      using _ = cutOnce(homeserver, UPLOAD, "before");
       await expect(new CrossSigning(first).bootstrap()).rejects.toMatchObject({ code: "HOMESERVER_UNREACHABLE" });
     }
     await new CrossSigning(second).bootstrap();

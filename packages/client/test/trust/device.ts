@@ -6,9 +6,10 @@ import { MemoryKeyStore } from "@holdfast/key-store-memory";
 import { DeviceLists, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { EngineEncryption } from "../../src/crypto/engine-encryption.ts";
 import { openOlmMachine } from "../../src/engine/open-olm-machine.ts";
+import { createHomeserverApi } from "../../src/http/create-homeserver-api.ts";
 import type { HomeserverApi, JsonObject } from "../../src/http/homeserver-api.ts";
+import { fixedToken } from "../../src/http/token-source.ts";
 import { openCollections } from "../../src/records/open-collections.ts";
-import { fetchApi } from "./fetch-api.ts";
 
 /** A user of a development homeserver, who can log in on several devices. */
 export interface User {
@@ -44,7 +45,7 @@ export class Device implements AsyncDisposable {
   /** Opens a new device of a user. */
   static async of(user: User): Promise<Device> {
     const login = await logIn(user);
-    const api = fetchApi(user.homeserver.url, login.accessToken);
+    const api = apiOf(user, login.accessToken);
     const keyStore = new MemoryKeyStore();
     await keyStore.init();
     return new Device(user, login, keyStore, await openEncryption(user, login, keyStore, api), api);
@@ -110,7 +111,7 @@ export async function newUser(homeserver: DevHomeserver, name: string): Promise<
 
 /** Logs a new device of a user in. */
 export async function logIn(user: User): Promise<Login> {
-  const reply = await fetchApi(user.homeserver.url, undefined).request("POST", "/v3/login", {
+  const reply = await apiOf(user, undefined).request("POST", "/v3/login", {
     body: {
       type: "m.login.password",
       identifier: { type: "m.id.user", user: user.name },
@@ -118,6 +119,12 @@ export async function logIn(user: User): Promise<Login> {
     },
   });
   return { deviceId: String(reply.device_id), accessToken: String(reply.access_token) };
+}
+
+/** Nothing is tried again: what a test cuts stays cut. */
+function apiOf({ homeserver }: User, accessToken: string | undefined): HomeserverApi {
+  const tokens = accessToken === undefined ? undefined : fixedToken(accessToken);
+  return createHomeserverApi({ baseUrl: homeserver.url, tokens, retry: { retries: 0 } });
 }
 
 async function openEncryption(user: User, login: Login, keyStore: KeyStore, api: HomeserverApi) {

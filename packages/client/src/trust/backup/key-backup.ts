@@ -1,0 +1,305 @@
+import { type Logger, silentLogger } from "@holdfast/key-store-core";
+import { BackupDecryptionKey, type OlmMachine } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { Mutex } from "async-mutex";
+import type { Encryption } from "../../crypto/encryption.ts";
+import { MatrixClientError } from "../../errors.ts";
+import type { HomeserverApi, JsonObject } from "../../http/homeserver-api.ts";
+import { parseObject } from "../../http/json.ts";
+import type { SealedCollection } from "../../records/sealed-collection.ts";
+import type { ImportProgress } from "../room-keys/import-progress.ts";
+import { decodeBase64 } from "../secrets/base64.ts";
+import type { OpenSecretStorage } from "../secrets/open-secret-storage.ts";
+import { encodeRecoveryKey } from "../secrets/recovery-key.ts";
+import type { SecretStorage } from "../secrets/secret-storage.ts";
+import { BACKUP_SECRET, findBackupKey, parseBackupKey } from "./backup-key.ts";
+import { BackupRestore, type RestoreOptions } from "./backup-restore.ts";
+import { BackupUpload, type UploadPace } from "./backup-upload.ts";
+import { type BackupVersion, BackupVersions, opensBackup } from "./backup-version.ts";
+
+/**
+ * Whether room keys go to a backup. `"off"`: there is none; there is one that
+ * nobody trusted has signed; or what was used is not the current one any more.
+ */
+export type BackupState =
+  | { readonly state: "on"; readonly version: string }
+  | { readonly state: "off"; readonly reason: "none" | "untrusted" | "superseded" };
+
+/** How a backup is made. */
+export interface CreateBackupOptions {
+  /** Secret storage, opened: the backup's key goes there. */
+  readonly storage?: OpenSecretStorage | undefined;
+  /** Makes a version although there is one that this device has no key of; the other stays, and is current no more. Default: `false`. */
+  readonly replace?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A backup that was made. */
+export interface CreatedBackup {
+  readonly version: string;
+  /** Opens the backup where its key is not in secret storage: to be shown to its user and to nobody else. */
+  readonly recoveryKey: string;
+}
+
+/** What a backup works on. */
+export interface KeyBackupParts {
+  readonly api: HomeserverApi;
+  readonly encryption: Encryption;
+  readonly secretStorage: SecretStorage;
+  readonly logger?: Logger | undefined;
+  readonly pace?: UploadPace | undefined;
+  /** Called when the backup goes on or off. */
+  readonly onState?: ((state: BackupState) => void) | undefined;
+}
+
+/** The backup that is about to be made: its key is durable before the homeserver knows of it. */
+interface Intent extends JsonObject {
+  readonly key: string;
+}
+
+/** The version that room keys were last taken to. */
+interface Active extends JsonObject {
+  readonly version: string;
+}
+
+const INTENT = Buffer.from("backup-intent");
+const ACTIVE = Buffer.from("backup-active");
+
+/** The account's backup of room keys on its homeserver (Matrix specification, "Server-side key backups"). */
+export class KeyBackup {
+  readonly #encryption: Encryption;
+  readonly #secretStorage: SecretStorage;
+  readonly #logger: Logger;
+  readonly #onState: (state: BackupState) => void;
+  readonly #versions: BackupVersions;
+  readonly #records: SealedCollection<JsonObject>;
+  readonly #upload: BackupUpload;
+  readonly #restore: BackupRestore;
+  readonly #oneAtATime = new Mutex();
+  readonly #stopListening: () => void;
+
+  constructor(parts: KeyBackupParts) {
+    const { api, encryption, secretStorage, logger = silentLogger, pace = {}, onState = () => {} } = parts;
+    this.#encryption = encryption;
+    this.#secretStorage = secretStorage;
+    this.#logger = logger;
+    this.#onState = onState;
+    this.#versions = new BackupVersions(api);
+    this.#records = encryption.collection<JsonObject>("trust");
+    const onSuperseded = (errcode: string): Promise<void> => this.#superseded(errcode);
+    this.#upload = new BackupUpload({ encryption, logger, pace, onSuperseded });
+    this.#restore = new BackupRestore({ api, encryption });
+    this.#stopListening = encryption.onRoomKeys(() => this.#upload.kick());
+  }
+
+  /**
+   * Turns the backup on where the homeserver has one that can be trusted: this
+   * device has its key, or it is signed by this device, the account's verified
+   * identity, or a verified device of the account. Off in all other cases.
+   *
+   * @throws what requests and `Encryption.run` throw: the backup then stays as it was
+   */
+  enable(signal?: AbortSignal): Promise<BackupState> {
+    return this.#oneAtATime.runExclusive(() => this.#enable(signal));
+  }
+
+  /**
+   * Makes a backup, or finishes one that was begun, and turns it on. For a
+   * backup that this device has the key of it only sees that the key is in secret storage.
+   *
+   * @throws `MatrixClientError` `ALREADY_SET_UP` where there is a backup that this device has no key of, unless
+   * `replace` is said; what requests and `Encryption.run` throw
+   */
+  create(options: CreateBackupOptions = {}): Promise<CreatedBackup> {
+    return this.#oneAtATime.runExclusive(() => this.#create(options));
+  }
+
+  /**
+   * Brings the room keys in the backup to this device, in batches of one commit
+   * each, keeps the backup's key, and turns the backup on. The whole backup is
+   * downloaded before the first batch.
+   *
+   * @throws `MatrixClientError` `NOT_SET_UP` where there is no backup, or no secret was given and this device has none;
+   * `WRONG_SECRET` where the secret does not open it; what requests and `Encryption.run` throw
+   */
+  async restore(options: RestoreOptions = {}): Promise<ImportProgress> {
+    const { signal } = options;
+    const { version, key } = await this.#oneAtATime.runExclusive(async () => {
+      const current = await this.#versions.current(signal);
+      if (current === undefined) throw new MatrixClientError("NOT_SET_UP", "this account has no backup of room keys");
+      const found =
+        options.secret === undefined
+          ? await this.#savedKey(current)
+          : await findBackupKey(options.secret, current, this.#secretStorage, signal);
+      await this.#adopt(current, found);
+      return { version: current.version, key: found };
+    });
+    return this.#restore.all(version, key, options);
+  }
+
+  /**
+   * Fetches one room key from the backup, for an event that came before its key.
+   * `false` where this device has no key of the backup, or the backup does not hold the room key.
+   *
+   * @throws what requests and `Encryption.run` throw: the room key may then be there
+   */
+  async fetchKey(roomId: string, sessionId: string, signal?: AbortSignal): Promise<boolean> {
+    const saved = await this.#encryption.run(async (machine) => {
+      const { decryptionKey: key, backupVersion: version } = await machine.getBackupKeys();
+      return key && version !== undefined ? { key, version } : undefined;
+    });
+    return saved === undefined ? false : this.#restore.one(saved, roomId, sessionId, signal);
+  }
+
+  /**
+   * Takes a backup's key that another device of the account has sent, as it does
+   * after a verification. Answers whether one was taken.
+   *
+   * @throws what requests and `Encryption.run` throw: what was sent then waits for the next call
+   */
+  async takeSentKey(signal?: AbortSignal): Promise<boolean> {
+    return this.#oneAtATime.runExclusive(async () => {
+      const sent = await this.#encryption.run((machine) => machine.getSecretsFromInbox(BACKUP_SECRET));
+      if (sent.size === 0) return false;
+      const current = await this.#versions.current(signal);
+      const keys = [...sent].map(parseBackupKey);
+      const key = current && keys.find((candidate) => candidate !== undefined && opensBackup(candidate, current));
+      if (current !== undefined && key !== undefined) await this.#adopt(current, key);
+      else this.#logger.warn("A key of a backup was sent by another device, and opens no backup: it is dropped");
+      await this.#encryption.run((machine) => machine.deleteSecretsFromInbox(BACKUP_SECRET));
+      return key !== undefined;
+    });
+  }
+
+  /**
+   * Uploads what is not in the backup yet, now. It is done in the background too, whenever room keys come.
+   *
+   * @throws what requests and `Encryption.run` throw
+   */
+  async upload(signal?: AbortSignal): Promise<void> {
+    await this.#upload.drain(signal);
+  }
+
+  /** Deletes the current version and all that is in it; a version from before is then current. */
+  async deleteCurrent(signal?: AbortSignal): Promise<void> {
+    await this.#oneAtATime.runExclusive(async () => {
+      const current = await this.#versions.current(signal);
+      if (current === undefined) return;
+      await this.#versions.delete(current.version, signal);
+      await this.#turnOff("none");
+    });
+  }
+
+  /** Ends the uploads in the background. Idempotent. */
+  async close(): Promise<void> {
+    this.#stopListening();
+    await this.#upload.close();
+  }
+
+  async #enable(signal: AbortSignal | undefined): Promise<BackupState> {
+    const current = await this.#versions.current(signal);
+    if (current === undefined) return this.#turnOff("none");
+    const trusted = await this.#encryption.run(async (machine) => {
+      const { decryptionKey } = await machine.getBackupKeys();
+      if (decryptionKey !== undefined && opensBackup(decryptionKey, current)) {
+        await machine.saveBackupDecryptionKey(decryptionKey, current.version);
+      } else if (!(await machine.verifyBackup(current)).trusted()) {
+        return false;
+      }
+      await this.#turnOnIn(machine, current);
+      return true;
+    });
+    return trusted ? this.#turnedOn(current) : this.#turnOff("untrusted");
+  }
+
+  async #create({ storage, replace = false, signal }: CreateBackupOptions): Promise<CreatedBackup> {
+    const current = await this.#versions.current(signal);
+    const intent = (await this.#records.get(INTENT)) as Intent | undefined;
+    const begun = intent && parseBackupKey(intent.key);
+    if (current !== undefined && begun !== undefined && opensBackup(begun, current)) {
+      return this.#created(current, begun, storage, signal);
+    }
+    if (current !== undefined && !replace) {
+      const { decryptionKey } = await this.#encryption.run((machine) => machine.getBackupKeys());
+      if (decryptionKey !== undefined && opensBackup(decryptionKey, current)) {
+        return this.#created(current, decryptionKey, storage, signal);
+      }
+      throw new MatrixClientError(
+        "ALREADY_SET_UP",
+        `the account has a backup of room keys (version ${current.version}) that this device has no key of: restore it, or say that it is to be replaced`,
+      );
+    }
+    const key = begun ?? BackupDecryptionKey.createRandomKey();
+    const { algorithm, publicKeyBase64: public_key } = key.megolmV1PublicKey;
+    const signatures = await this.#encryption.run(async (machine) => {
+      await this.#encryption.commit([this.#records.put(INTENT, { key: key.toBase64() })]);
+      // One member: its JSON is canonical.
+      return parseObject((await machine.sign(JSON.stringify({ public_key }))).asJSON()) ?? {};
+    });
+    const version = await this.#versions.create({ algorithm, auth_data: { public_key, signatures } }, signal);
+    return this.#created({ version, algorithm, auth_data: { public_key } }, key, storage, signal);
+  }
+
+  async #created(
+    version: BackupVersion,
+    key: BackupDecryptionKey,
+    storage: OpenSecretStorage | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<CreatedBackup> {
+    const text = key.toBase64();
+    if (storage !== undefined && (await storage.get(BACKUP_SECRET, signal)) !== text) {
+      await storage.set(BACKUP_SECRET, text, signal);
+    }
+    await this.#adopt(version, key);
+    return { version: version.version, recoveryKey: encodeRecoveryKey(decodeBase64(text) ?? new Uint8Array()) };
+  }
+
+  /** The key is this device's from now on, and room keys go to its version. */
+  async #adopt(version: BackupVersion, key: BackupDecryptionKey): Promise<void> {
+    await this.#encryption.run(async (machine) => {
+      await machine.saveBackupDecryptionKey(key, version.version);
+      await this.#turnOnIn(machine, version);
+      await this.#encryption.commit([this.#records.delete(INTENT)]);
+    });
+    this.#turnedOn(version);
+  }
+
+  async #turnOnIn(machine: OlmMachine, { version, auth_data }: BackupVersion): Promise<void> {
+    const active = (await this.#records.get(ACTIVE)) as Active | undefined;
+    if (active?.version === version && (await machine.isBackupEnabled())) return;
+    // What was taken to another version is to be taken to this one too.
+    if (active?.version !== version) await machine.disableBackup();
+    await machine.enableBackupV1(auth_data.public_key, version);
+    await this.#encryption.commit([this.#records.put(ACTIVE, { version })]);
+  }
+
+  #turnedOn({ version }: BackupVersion): BackupState {
+    const state: BackupState = { state: "on", version };
+    this.#onState(state);
+    this.#upload.kick();
+    return state;
+  }
+
+  async #turnOff(reason: "none" | "untrusted" | "superseded"): Promise<BackupState> {
+    await this.#encryption.run(async (machine) => {
+      if (await machine.isBackupEnabled()) await machine.disableBackup();
+      await this.#encryption.commit([this.#records.delete(ACTIVE)]);
+    });
+    const state: BackupState = { state: "off", reason };
+    this.#onState(state);
+    return state;
+  }
+
+  async #superseded(errcode: string): Promise<void> {
+    this.#logger.warn(`The backup of room keys is not the current one any more (${errcode}): it is off`);
+    await this.#turnOff("superseded");
+  }
+
+  async #savedKey(current: BackupVersion): Promise<BackupDecryptionKey> {
+    const { decryptionKey } = await this.#encryption.run((machine) => machine.getBackupKeys());
+    if (decryptionKey === undefined) {
+      throw new MatrixClientError("NOT_SET_UP", "this device has no key of the backup: say the recovery key");
+    }
+    if (opensBackup(decryptionKey, current)) return decryptionKey;
+    throw new MatrixClientError("WRONG_SECRET", "the key on this device is of another backup than the current one");
+  }
+}
