@@ -1,7 +1,7 @@
 import { type Logger, silentLogger } from "@holdfast/key-store-core";
 import { MatrixClientError } from "../errors.ts";
 import { parseBaseUrl } from "./base-url.ts";
-import { type Attempt, exchange, type Fetch, objectOf } from "./exchange.ts";
+import { type Attempt, exchange, type Fetch, objectIn } from "./exchange.ts";
 import { unreachable, withoutQuery } from "./failure.ts";
 import type { DownloadOptions, HomeserverApi, JsonObject, RequestOptions, UploadOptions } from "./homeserver-api.ts";
 import { isHomeserverError } from "./homeserver-error.ts";
@@ -90,7 +90,7 @@ class HttpHomeserverApi implements HomeserverApi {
       retry: options.retry ?? (method === "POST" ? "limits" : "safe"),
       authenticated,
     };
-    return this.#authorised(call, objectOf);
+    return this.#authorised(call, objectIn);
   }
 
   async upload(bytes: Uint8Array, options: UploadOptions = {}): Promise<string> {
@@ -111,7 +111,7 @@ class HttpHomeserverApi implements HomeserverApi {
         retry: "safe",
         authenticated: true,
       },
-      objectOf,
+      objectIn,
     );
     if (isMxc(answer.content_uri)) return answer.content_uri;
     throw unreachable(`POST ${withoutQuery(url)}`, "it answers without the mxc:// URI of what was uploaded");

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { MatrixClientError } from "../errors.ts";
 import { parseBaseUrl } from "./base-url.ts";
 import { createHomeserverApi, type HomeserverApiOptions } from "./create-homeserver-api.ts";
-import { exchange, objectOf } from "./exchange.ts";
+import { exchange, objectIn } from "./exchange.ts";
 import { Failure, unreachable } from "./failure.ts";
 import { isHomeserverError } from "./homeserver-error.ts";
 import { RETRY_LIMITS, withRetries } from "./retry.ts";
@@ -38,7 +38,8 @@ const WELL_KNOWN_BYTES = 64 * 1024;
  * @throws `MatrixClientError` `CONFIG` for what is none of these, `HOMESERVER_UNREACHABLE`; the signal's reason
  */
 export async function discoverHomeserver(of: string, options: DiscoveryOptions = {}): Promise<DiscoveredHomeserver> {
-  const baseUrl = /^https?:\/\//i.test(of) ? parseBaseUrl(of) : await wellKnown(serverNameOf(of), options);
+  const place = parseHomeserver(of);
+  const baseUrl = "baseUrl" in place ? place.baseUrl : await wellKnown(place.serverName, options);
   const api = createHomeserverApi({ ...options, baseUrl });
   const answer = await api
     .request("GET", "/versions", { authenticated: false, signal: options.signal })
@@ -55,9 +56,15 @@ export async function discoverHomeserver(of: string, options: DiscoveryOptions =
   return { baseUrl, versions };
 }
 
-function serverNameOf(of: string): string {
-  const name = of.startsWith("@") ? of.slice(of.indexOf(":") + 1) : of;
-  if (SERVER_NAME.test(name) && (!of.startsWith("@") || of.includes(":"))) return name;
+/**
+ * How a homeserver was named: by its address, or by a server name.
+ *
+ * @throws `MatrixClientError` `CONFIG` for what is neither of them, nor a user id
+ */
+export function parseHomeserver(of: string): { readonly baseUrl: string } | { readonly serverName: string } {
+  if (/^https?:\/\//i.test(of)) return { baseUrl: parseBaseUrl(of) };
+  const serverName = of.startsWith("@") ? (/^@[^:]*:(.*)$/s.exec(of)?.[1] ?? "") : of;
+  if (SERVER_NAME.test(serverName)) return { serverName };
   throw new MatrixClientError("CONFIG", "a homeserver is given by its URL, its server name, or a user's id");
 }
 
@@ -81,7 +88,7 @@ async function wellKnown(serverName: string, options: DiscoveryOptions): Promise
         tooLong: () => unreachable(name, `it answers with more than ${WELL_KNOWN_BYTES} bytes`),
         signal,
       });
-      return objectOf(name, bytes);
+      return objectIn(name, bytes);
     } catch (error) {
       if (error instanceof Failure && error.status === 404) return undefined;
       throw error;

@@ -1,6 +1,7 @@
 import { attemptLimit } from "./attempt-limit.ts";
-import { Failure, failureOf, isObject, lost, unreachable } from "./failure.ts";
+import { Failure, failureOf, lost, unreachable } from "./failure.ts";
 import type { JsonObject } from "./homeserver-api.ts";
+import { objectOf } from "./json.ts";
 
 /** The part of `fetch` that is used here. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -55,9 +56,9 @@ export async function exchange(attempt: Attempt): Promise<Uint8Array> {
 }
 
 /** The object that an answer holds. */
-export function objectOf(name: string, bytes: Uint8Array): JsonObject {
-  const value = parsed(bytes);
-  if (isObject(value)) return value;
+export function objectIn(name: string, bytes: Uint8Array): JsonObject {
+  const value = objectOf(parsed(bytes));
+  if (value !== undefined) return value;
   throw new Failure(unreachable(name, "it answers with something that is no JSON object: is it a homeserver?"), "no");
 }
 

@@ -1,6 +1,8 @@
 import { messageOf } from "@holdfast/key-store-core";
 import { MatrixClientError } from "../errors.ts";
+import type { JsonObject } from "./homeserver-api.ts";
 import { HomeserverError } from "./homeserver-error.ts";
+import { objectOf } from "./json.ts";
 
 /** An attempt that failed, and what may be done about it. */
 export class Failure extends Error {
@@ -32,11 +34,11 @@ export function unreachable(request: string, why: string, cause?: unknown): Matr
 }
 
 /** What to tell of an answer whose status is not one of success. */
-export function failureOf(request: string, status: number, body: unknown, headers: Headers): Failure {
+export function failureOf(request: string, status: number, answer: unknown, headers: Headers): Failure {
+  const body = objectOf(answer) ?? {};
   const waitMs = retryAfter(body, headers);
   if (status === 429) {
-    const given = isObject(body) && typeof body.errcode === "string" ? body : undefined;
-    const said = given ?? { errcode: "M_LIMIT_EXCEEDED", error: "too many requests" };
+    const said = typeof body.errcode === "string" ? body : { errcode: "M_LIMIT_EXCEEDED", error: "too many requests" };
     return new Failure(new HomeserverError(status, said, waitMs), "limited", waitMs, status);
   }
   if (status >= 300 && status < 400) {
@@ -49,7 +51,7 @@ export function failureOf(request: string, status: number, body: unknown, header
     );
   }
   // Something between here and the homeserver may answer with JSON too: an errcode is Matrix's word, and so are flows.
-  const matrix = isObject(body) && (typeof body.errcode === "string" || (status === 401 && Array.isArray(body.flows)));
+  const matrix = typeof body.errcode === "string" || (status === 401 && Array.isArray(body.flows));
   if (status >= 400 && status < 500 && matrix)
     return new Failure(new HomeserverError(status, body, waitMs), "no", 0, status);
   const said = matrix ? `: ${String(body.errcode)}` : "";
@@ -64,20 +66,14 @@ export function lost(request: string, error: unknown): Failure {
   return new Failure(unreachable(request, messageOf(reason), error), "lost");
 }
 
-/** Whether a value of JSON is an object. */
-export function isObject(value: unknown): value is Readonly<Record<string, never>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** A URL for messages: the query may hold secrets, and so may what stands before the host. */
 export function withoutQuery(url: string): string {
   const parsed = URL.parse(url);
   return parsed === null ? url.replace(/[?#].*$/s, "") : `${parsed.origin}${parsed.pathname}`;
 }
 
-function retryAfter(body: unknown, headers: Headers): number | undefined {
-  const inBody = isObject(body) ? (body.retry_after_ms as unknown) : undefined;
-  if (typeof inBody === "number" && inBody >= 0) return inBody;
+function retryAfter(body: JsonObject, headers: Headers): number | undefined {
+  if (typeof body.retry_after_ms === "number" && body.retry_after_ms >= 0) return body.retry_after_ms;
   const header = headers.get("retry-after");
   if (header === null) return undefined;
   // Seconds, or a date (RFC 9110, 10.2.3).
