@@ -1,8 +1,8 @@
 import { inspect } from "node:util";
 import {
   type DeviceRef,
-  type KeyStoreCandidate,
   type KeyStoreOptions,
+  type LazyKeyStore,
   type OnUnavailable,
   type ResolvedKeyStore,
   resolveKeyStore,
@@ -55,28 +55,42 @@ export async function keyStoreFromEnv(
   env: Environment = process.env,
   options: KeyStoreFromEnvOptions = {},
 ): Promise<KeyStoreFromEnv> {
+  const { candidates, policy, atRest } = keyStoresFromEnv(env, options);
+  const userId = text(env, "MATRIX_USER_ID");
+  const deviceId = text(env, "MATRIX_DEVICE_ID");
+  const resolved = await resolveKeyStore(candidates, { onUnavailable: policy, logger: options.logger });
+  const device = userId === undefined || deviceId === undefined ? undefined : { userId, deviceId };
+  return withoutSecretsInLogs(Object.defineProperties({ ...atRest, device } as KeyStoreFromEnv, getters(resolved)));
+}
+
+/** What the environment says of key stores, before any was tried. */
+export interface KeyStoresFromEnv {
+  /** Each makes a new store whenever it is asked to. */
+  readonly candidates: readonly LazyKeyStore[];
+  readonly policy: OnUnavailable;
+  readonly atRest: AtRest;
+}
+
+/** The key stores to try, in order: what {@link keyStoreFromEnv} resolves. */
+export function keyStoresFromEnv(env: Environment, options: KeyStoreFromEnvOptions): KeyStoresFromEnv {
   const { onUnavailable = "fallback", ...storeOptions } = options;
   const address = postgresAddress(env);
   const atRest = atRestFromEnv(env);
   const policy = choice(env, "KEY_STORE_ON_UNAVAILABLE", ["fallback", "wait", "fail"]) ?? onUnavailable;
   const path = text(env, "KEY_STORE_SQLITE_PATH") ?? DEFAULT_SQLITE_PATH;
-  const userId = text(env, "MATRIX_USER_ID");
-  const deviceId = text(env, "MATRIX_DEVICE_ID");
   if (address !== undefined && atRest.key === undefined && atRest.passphrase === undefined && !atRest.plaintext) {
     misconfiguredPlaintext("PostgreSQL");
   }
-  const candidates: KeyStoreCandidate[] = [
+  const candidates: LazyKeyStore[] = [
     ...(address === undefined ? [] : [postgresCandidate(address, storeOptions)]),
     adapterCandidate<typeof import("@holdfast/key-store-sqlite")>(
       "SQLite",
       "@holdfast/key-store-sqlite",
       ({ SqliteKeyStore }) => new SqliteKeyStore({ ...storeOptions, path }),
     ),
-    new MemoryKeyStore(storeOptions),
+    { name: "memory", create: async () => new MemoryKeyStore(storeOptions) },
   ];
-  const resolved = await resolveKeyStore(candidates, { onUnavailable: policy, logger: storeOptions.logger });
-  const device = userId === undefined || deviceId === undefined ? undefined : { userId, deviceId };
-  return withoutSecretsInLogs(Object.defineProperties({ ...atRest, device } as KeyStoreFromEnv, getters(resolved)));
+  return { candidates, policy, atRest };
 }
 
 /** The properties of a resolved store as they are, those that are answered anew each time included. */
@@ -94,7 +108,7 @@ function withoutSecretsInLogs(found: KeyStoreFromEnv): KeyStoreFromEnv {
   return Object.defineProperties(found, { toJSON: { value: shown }, [inspect.custom]: { value: shown } });
 }
 
-function postgresCandidate(address: PostgresAddress, options: KeyStoreOptions): KeyStoreCandidate {
+function postgresCandidate(address: PostgresAddress, options: KeyStoreOptions): LazyKeyStore {
   return adapterCandidate<typeof import("@holdfast/key-store-postgres")>(
     "PostgreSQL",
     "@holdfast/key-store-postgres",
