@@ -1,3 +1,5 @@
+import { Faults } from "./faults/faults.ts";
+import { Journal } from "./faults/journal.ts";
 import type { Middleware } from "./http/call.ts";
 import { HttpServer } from "./http/server.ts";
 import { accountDataRoutes } from "./routes/account-data-routes.ts";
@@ -20,6 +22,8 @@ import type { TestHomeserver } from "./test-homeserver.ts";
 export interface DevHomeserverOptions extends Partial<ServicesOptions> {
   /** The port on 127.0.0.1. Default: 0, any that is free. */
   readonly port?: number | undefined;
+  /** How many calls the journal remembers. Default: 10,000; 0 is none. */
+  readonly journalLimit?: number | undefined;
 }
 
 /** A homeserver that runs. */
@@ -28,6 +32,12 @@ export interface DevHomeserver extends TestHomeserver {
   /** The same as `baseUrl`. */
   readonly url: string;
   readonly serverName: string;
+  /** Lets calls go wrong; the faults themselves are in `@holdfast/dev-homeserver/faults`. */
+  readonly faults: Faults;
+  /** What reached the server. */
+  readonly journal: Journal;
+  /** Closes every connection, those of syncs that wait too; new ones are taken. */
+  cutConnections(): void;
   /** Puts a middleware outside those that are there; answers with what takes it away again. */
   use(middleware: Middleware): () => void;
   /** How many to-device messages wait for a device to acknowledge them. */
@@ -50,7 +60,10 @@ export interface DevHomeserver extends TestHomeserver {
  */
 export async function startDevHomeserver(options: DevHomeserverOptions = {}): Promise<DevHomeserver> {
   const services = makeServices(options);
-  const middleware = new Set<Middleware>();
+  const faults = new Faults();
+  const journal = new Journal(options.journalLimit ?? 10_000);
+  // The journal is innermost: what a fault keeps away has not reached the server.
+  const middleware = new Set<Middleware>([journal.middleware, faults.middleware]);
   let url = "";
   const server = new HttpServer({
     routes: [
@@ -82,6 +95,9 @@ export async function startDevHomeserver(options: DevHomeserverOptions = {}): Pr
     url,
     baseUrl: url,
     serverName: services.serverName,
+    faults,
+    journal,
+    cutConnections: () => server.cutConnections(),
     use: (added) => {
       middleware.add(added);
       return () => void middleware.delete(added);

@@ -38,7 +38,12 @@ export class HttpServer {
     return `http://127.0.0.1:${address.port}`;
   }
 
-  /** Ends every connection, waiting ones too. Idempotent. */
+  /** Ends every connection, waiting ones too; goes on listening. */
+  cutConnections(): void {
+    this.#server.closeAllConnections();
+  }
+
+  /** Ends every connection, waiting ones too, and listens no more. Idempotent. */
   async close(): Promise<void> {
     this.#closing.abort();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
