@@ -1,3 +1,4 @@
+import type { AsyncResource } from "node:async_hooks";
 import { EventNode } from "../events/event-node.ts";
 import { IDBDatabase } from "../idl/idb-database.ts";
 import { internal } from "../idl/shape.ts";
@@ -23,6 +24,7 @@ export class ConnectionState extends EventNode {
   readonly #owner: ConnectionOwner;
   /** The name that the program opened it by. */
   readonly name: string;
+  readonly context: AsyncResource;
   version: number;
   closePending = false;
   /**
@@ -33,8 +35,9 @@ export class ConnectionState extends EventNode {
   /** The names of the object stores, once the connection no longer follows the database. */
   #frozenNames: readonly string[] | undefined;
 
-  constructor(database: DatabaseState, owner: ConnectionOwner, name: string, version: number) {
+  constructor(database: DatabaseState, owner: ConnectionOwner, name: string, version: number, context: AsyncResource) {
     super();
+    this.context = context;
     this.database = database;
     this.name = name;
     this.version = version;

@@ -112,7 +112,7 @@ async function openDatabase(
     );
   }
   const database = existing ?? new DatabaseState(backend, newSchema(backend, storedName));
-  const connection = new ConnectionState(database, owner, name, version);
+  const connection = new ConnectionState(database, owner, name, version, request.context);
   if (database.schema.version === version) return connection;
 
   const others = database.openConnections(connection);
@@ -173,7 +173,7 @@ async function upgrade(
   const { database } = connection;
   const { schema, backend } = database;
   const oldVersion = schema.version;
-  const transaction = new TransactionState(connection, "versionchange", "default", []);
+  const transaction = new TransactionState(connection, "versionchange", "default", [], request.context);
   transaction.phase = "inactive";
   database.upgrade = transaction;
   const { nextId } = schema;

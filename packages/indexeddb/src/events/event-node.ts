@@ -1,3 +1,4 @@
+import type { AsyncResource } from "node:async_hooks";
 import { reportException } from "../tasks.ts";
 import { type Flow, flowOf } from "./dispatched-event.ts";
 
@@ -41,6 +42,8 @@ export abstract class EventNode {
   abstract readonly target: EventTarget;
   /** Where events go next; undefined at the end of the path. */
   abstract readonly eventParent: EventNode | undefined;
+  /** Where listeners run: in the asynchronous context of the code that asked for what they are told. */
+  abstract readonly context: AsyncResource;
 
   #listeners: Listener[] | undefined;
 
@@ -120,9 +123,14 @@ export abstract class EventNode {
     return outcome;
   }
 
-  /** Makes and dispatches an event if anybody would hear it. */
+  /** Dispatches an event that is this library's own, in its context. One that a program dispatches runs in the program's. */
+  tell(event: Event): DispatchOutcome {
+    return this.context.runInAsyncScope(this.dispatch, this, event);
+  }
+
+  /** Makes and tells an event if anybody would hear it. */
   fire(type: string, make: () => Event, bubbles = false): DispatchOutcome {
-    return this.isHeard(type, bubbles) ? this.dispatch(make()) : NOT_CALLED;
+    return this.isHeard(type, bubbles) ? this.tell(make()) : NOT_CALLED;
   }
 
   #hears(type: string, alsoBubbling: boolean): boolean {

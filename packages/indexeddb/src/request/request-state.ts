@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { EventNode } from "../events/event-node.ts";
 import { IDBOpenDBRequest, IDBRequest } from "../idl/idb-request.ts";
 import { internal } from "../idl/shape.ts";
@@ -23,6 +24,10 @@ export class RequestState extends EventNode {
     return this.transaction ?? undefined;
   }
 
+  get context(): AsyncResource {
+    return (this.transaction as TransactionState).context; // one of the factory, which has none, has its own context
+  }
+
   succeed(result: unknown): void {
     this.done = true;
     this.result = result;
@@ -46,11 +51,16 @@ export class RequestState extends EventNode {
 /** The inner side of an `IDBOpenDBRequest`, whose events stay with it. */
 export class OpenRequestState extends RequestState {
   override readonly target: IDBOpenDBRequest = new IDBOpenDBRequest(internal, this);
+  readonly #context = new AsyncResource("IDBOpenDBRequest");
   /** Whether anything of it was told or written: then it is never carried out a second time. */
   isBegun = false;
 
   constructor() {
     super(null, null);
+  }
+
+  override get context(): AsyncResource {
+    return this.#context;
   }
 
   override get eventParent(): undefined {

@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { type Change, Overlay, type RecordReader } from "@holdfast/key-store-core";
 import type { ConnectionState } from "../database/connection-state.ts";
 import { asException, exception } from "../errors.ts";
@@ -32,6 +33,7 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
   readonly mode: TransactionMode;
   readonly durability: TransactionDurability;
   readonly scope: readonly StoreSchema[];
+  readonly context: AsyncResource;
   waiting = 0;
   phase: "active" | "inactive" | "committing" | "finished" = "active";
   error: DOMException | null = null;
@@ -66,8 +68,10 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
     mode: TransactionMode,
     durability: TransactionDurability,
     scope: readonly StoreSchema[],
+    context: AsyncResource = new AsyncResource("IDBTransaction"),
   ) {
     super();
+    this.context = context;
     this.connection = connection;
     this.mode = mode;
     this.durability = durability;
@@ -289,7 +293,7 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
     }
     const event = bubbles ? errorEvent() : plainEvent(type);
     if (this.phase === "inactive") this.phase = "active";
-    const { threw } = request.dispatch(event);
+    const { threw } = request.tell(event);
     if (threw && this.phase === "active") {
       this.#verdict = exception("AbortError", "a listener of one of its requests threw an exception");
     } else if (error !== undefined && !event.defaultPrevented) {
