@@ -73,6 +73,11 @@ export class Members {
     }
   }
 
+  /** Throws away what is kept of a room. */
+  forget(roomId: string): void {
+    this.#rooms.delete(roomId);
+  }
+
   #fetch(roomId: string): Kept {
     const members = new Map<string, MemberKind>();
     const load = async (): Promise<void> => {

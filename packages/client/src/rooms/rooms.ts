@@ -110,6 +110,11 @@ export class Rooms {
     return [...members].filter(([, kind]) => kind === "join" || visibility !== "joined").map(([userId]) => userId);
   }
 
+  /** Asks who is in a room at the next need, and not before: its members have changed, and no sync has told yet. */
+  forgetMembers(roomId: string): void {
+    this.#members.forget(roomId);
+  }
+
   /** As {@link encryption}, for the visibility of a room's history: `shared` where the room does not say. */
   async historyVisibility(roomId: string, signal?: AbortSignal): Promise<RoomHistoryVisibility> {
     const known = (await this.get(roomId))?.historyVisibility;

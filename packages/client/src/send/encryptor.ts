@@ -10,6 +10,7 @@ import { MEGOLM } from "../rooms/encryption-state.ts";
 import type { Rooms } from "../rooms/rooms.ts";
 import { engineSettings, type ShareKeysWith } from "./key-sharing.ts";
 import { Locks } from "./locks.ts";
+import { pausedError } from "./refusal.ts";
 
 /** What an {@link Encryptor} is made of. */
 export interface EncryptorOptions {
@@ -115,8 +116,7 @@ export class Encryptor {
   #available(roomId: string): Encryption {
     const encryption = this.#options.encryption();
     if (encryption !== undefined) return encryption;
-    const message = `${roomId} is encrypted, and encryption is paused: nothing is sent to it`;
-    throw new MatrixClientError("ENCRYPTION_UNAVAILABLE", message);
+    throw pausedError(roomId);
   }
 
   async #step<T>(

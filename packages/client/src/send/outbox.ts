@@ -4,6 +4,7 @@ import type { Encryption } from "../crypto/encryption.ts";
 import { isMatrixClientError, MatrixClientError } from "../errors.ts";
 import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
 import type { Rooms } from "../rooms/rooms.ts";
+import { abortable } from "./abortable.ts";
 import { Backoff } from "./backoff.ts";
 import { deliver, type Failure, failureOf } from "./deliver.ts";
 import type { Encryptor } from "./encryptor.ts";
@@ -90,6 +91,17 @@ export class Outbox {
   async redact(roomId: string, eventId: string, reason?: string, options: SendOptions = {}): Promise<Sent> {
     const content = reason === undefined ? {} : { reason };
     return this.#add({ roomId, type: REDACTION, content, redacts: eventId }, options);
+  }
+
+  /** What became, or becomes, of the event that was given under a transaction id; `undefined` where none is known. */
+  async find(roomId: string, { transactionId, owner, signal }: SendOptions): Promise<Sent | undefined> {
+    if (transactionId === undefined) return undefined;
+    const records = await abortable(this.#recordsOrNone(), signal);
+    const event = { roomId, transactionId };
+    const item = this.#items.get(OutboxItem.nameOf(event));
+    if (item !== undefined && !item.givenUp.aborted) return item.wait(signal);
+    const eventId = owner === undefined ? undefined : await records?.sent(owner, event);
+    return eventId === undefined ? undefined : { eventId };
   }
 
   /** The changes that forget what was sent for an owner, for the commit that ends its work; none while the store is away. */

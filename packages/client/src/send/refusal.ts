@@ -15,6 +15,12 @@ export function asClientError(error: unknown): unknown {
   return error;
 }
 
+/** Why nothing is sent to an encrypted room while there is no store. */
+export function pausedError(roomId: string): MatrixClientError {
+  const message = `${roomId} is encrypted, and encryption is paused: nothing is sent to it`;
+  return new MatrixClientError("ENCRYPTION_UNAVAILABLE", message);
+}
+
 /** Runs work whose errors are to be {@link asClientError}. */
 export async function clientErrors<T>(work: () => Promise<T>): Promise<T> {
   try {

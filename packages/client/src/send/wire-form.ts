@@ -1,8 +1,8 @@
 import type { Change } from "@holdfast/key-store-core";
-import { MatrixClientError } from "../errors.ts";
 import type { Rooms } from "../rooms/rooms.ts";
 import type { Encryptor } from "./encryptor.ts";
 import type { OutgoingEvent } from "./outbox-record.ts";
+import { pausedError } from "./refusal.ts";
 
 export const ENCRYPTED = "m.room.encrypted";
 export const REDACTION = "m.room.redaction";
@@ -31,10 +31,7 @@ export async function wireForm(event: OutgoingEvent, options: WireFormOptions): 
   if (type === ENCRYPTED || type === REDACTION) return event;
   const { kind } = await rooms.encryption(roomId, signal);
   if (kind === "plain") return event;
-  if (put === undefined) {
-    const message = `${roomId} is encrypted, and encryption is paused: nothing is sent to it`;
-    throw new MatrixClientError("ENCRYPTION_UNAVAILABLE", message);
-  }
+  if (put === undefined) throw pausedError(roomId);
   if (type === REACTION) return event;
   let wire = event;
   const keep = (content: OutgoingEvent["content"]): Change[] => {
