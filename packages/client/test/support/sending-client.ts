@@ -32,14 +32,6 @@ export async function register(url: string, username: string): Promise<Login> {
   return loginOf(url, await api.request("POST", "/v3/register", { body, authenticated: false }));
 }
 
-/** Logs another device of a registered user in. */
-export async function login(url: string, user: string): Promise<Login> {
-  const api = createHomeserverApi({ baseUrl: url });
-  const identifier = { type: "m.id.user", user };
-  const body = { type: "m.login.password", identifier, password: "correct horse" };
-  return loginOf(url, await api.request("POST", "/v3/login", { body, authenticated: false }));
-}
-
 function loginOf(url: string, answer: JsonObject): Login {
   const { user_id: userId, device_id: deviceId, access_token: token } = answer;
   return { url, userId: String(userId), deviceId: String(deviceId), token: String(token) };
@@ -50,6 +42,8 @@ export interface SendingClientOptions {
   /** What an earlier one has left. Default: nothing. */
   readonly storage?: MemoryStorage | undefined;
   readonly shareKeysWith?: ShareKeysWith | undefined;
+  /** At which of its requests the process is killed, counted from 0: before it has left, or when its answer has come. */
+  readonly kill?: { readonly request: number; readonly when: "before" | "after" } | undefined;
 }
 
 /** The parts of a client that send, put together on a store in memory that outlives it. */
@@ -63,6 +57,12 @@ export class SendingClient {
   /** Every line that was logged, with its level before it. */
   readonly log: string[] = [];
   encryption: EngineEncryption | undefined;
+  /** Whether requests are counted, and how many have been. */
+  armed = false;
+  requests = 0;
+  /** Resolves when the process is killed. */
+  readonly killed = Promise.withResolvers<void>();
+  #killed = false;
   #away: EngineEncryption | undefined;
   #since: string | undefined;
   #inbox: Inbox | undefined;
@@ -71,8 +71,8 @@ export class SendingClient {
   private constructor(login: Login, options: SendingClientOptions) {
     this.login = login;
     this.storage = options.storage ?? new MemoryStorage();
-    const retry = { retries: 0 };
-    this.api = createHomeserverApi({ baseUrl: login.url, tokens: fixedToken(login.token), retry });
+    const [tokens, retry] = [fixedToken(login.token), { retries: 0 }];
+    this.api = createHomeserverApi({ baseUrl: login.url, tokens, retry, fetch: this.#mortal(options.kill) });
     const encryption = () => this.encryption;
     const parts = { api: this.api, encryption, logger: this.#logger(), userId: login.userId };
     this.rooms = new Rooms({ ...parts, closing: this.#closing.signal });
@@ -160,15 +160,31 @@ export class SendingClient {
 
   /** As a process that is killed: it does nothing more, and nothing is tidied up. */
   abandon(): void {
-    this.#closing.abort();
-    void this.outbox.close();
-    this.encryption = undefined;
+    if (this.#killed) return;
+    this.#killed = true;
+    this.killed.resolve();
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
+    if (this.#killed) return;
     await this.outbox.close();
     await this.encryption?.close();
+  }
+
+  /** Requests of a process that is killed: none leaves it afterwards, and no answer arrives. */
+  #mortal(kill: SendingClientOptions["kill"]): typeof fetch {
+    const dead = (): Promise<never> => {
+      this.abandon();
+      return new Promise(() => {});
+    };
+    return async (input, init) => {
+      const at = this.armed ? this.requests : -1;
+      if (this.armed) this.requests += 1;
+      if (this.#killed || (kill?.request === at && kill.when === "before")) return dead();
+      const response = await fetch(input, init);
+      return this.#killed || (kill?.request === at && kill.when === "after") ? dead() : response;
+    };
   }
 
   #durable(encryption: EngineEncryption): DurableSync {
