@@ -1,6 +1,9 @@
 import type { ClientMode } from "./availability/client-mode.ts";
 import { Stores } from "./availability/stores.ts";
+import { encryptionUnavailable } from "./availability/supervisor.ts";
 import { Connection } from "./connection.ts";
+import type { DeviceIdentity } from "./crypto/identity-guard.ts";
+import { EventStream } from "./delivery/event-stream.ts";
 import { type Handler, Handlers } from "./delivery/handlers.ts";
 import { MatrixClientError } from "./errors.ts";
 import type { IncomingEvent, MatrixClientEvents } from "./events.ts";
@@ -19,6 +22,7 @@ export class MatrixClient implements AsyncDisposable {
   readonly #options: CheckedOptions;
   readonly #handlers = new Handlers<MatrixClientEvents>();
   #connection: Connection | undefined;
+  readonly #ending = new AbortController();
   #closing: Promise<void> | undefined;
 
   /** @throws `CONFIG`; `ERR_KEY_STORE_CONFIG` for a malformed key or passphrase */
@@ -69,7 +73,38 @@ export class MatrixClient implements AsyncDisposable {
     return this.#connected().outbox.send(roomId, type, content, options);
   }
 
+  /** The public keys of this device, in unpadded base64; `undefined` while encryption is not there. */
+  get identity(): DeviceIdentity | undefined {
+    return this.#connection?.supervisor.running?.encryption.identity;
+  }
+
+  /**
+   * Messages one after the other, for `for await`: one counts as done when the
+   * next is asked for. Begin before {@link connect}, so that none is missed.
+   */
+  messages(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<IncomingEvent> {
+    const stream: EventStream<IncomingEvent> = new EventStream(() => off());
+    const off = this.on("message", stream.handler);
+    const end = (): void => stream.end();
+    options.signal?.addEventListener("abort", end, { once: true });
+    this.#ending.signal.addEventListener("abort", end, { once: true });
+    return stream;
+  }
+
+  /**
+   * Delivers what was set aside once more, after what its handlers failed at was mended.
+   * Answers with how many deliveries that are.
+   *
+   * @throws `ENCRYPTION_UNAVAILABLE` while the store is away
+   */
+  async retrySetAside(): Promise<number> {
+    const { supervisor } = this.#connected();
+    if (supervisor.running === undefined) throw encryptionUnavailable(supervisor.reason);
+    return supervisor.running.retrySetAside();
+  }
+
   close(): Promise<void> {
+    this.#ending.abort();
     this.#closing ??= this.#connection?.close() ?? Promise.resolve();
     return this.#closing;
   }

@@ -1,0 +1,193 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { World } from "./support/world.ts";
+
+let world: World;
+
+beforeEach(async () => {
+  world = await World.start();
+});
+
+afterEach(() => world[Symbol.asyncDispose]());
+
+describe("a client", () => {
+  it("reads what was sent while it was away, once, with the identity that it had", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const sender = await world.connected(alice);
+    const reader = await world.connected(bob);
+    const roomId = await world.room([alice, bob]);
+    await sender.say(roomId, "one");
+    await reader.until(() => reader.messages.length === 1);
+    const identity = reader.client.identity;
+    await reader.client.close();
+
+    await sender.say(roomId, "two");
+    await sender.say(roomId, "three");
+    const again = await world.connected(bob);
+    await again.until(() => again.messages.length === 2);
+
+    expect(reader.bodies).toEqual(["one"]);
+    expect(again.bodies).toEqual(["two", "three"]);
+    expect(again.messages.map(({ encrypted }) => encrypted)).toEqual([true, true]);
+    expect(again.client.identity).toEqual(identity);
+    expect(identity?.ed25519).toMatch(/^[A-Za-z0-9+/]{43}$/);
+  });
+
+  it("does not deliver what rooms held before its very first sync", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const roomId = await world.room([alice, bob], false);
+    const sender = await world.connected(alice);
+    await sender.say(roomId, "history");
+    const reader = await world.connected(bob);
+    await sender.say(roomId, "news");
+    await reader.until(() => reader.messages.length === 1);
+    expect(reader.bodies).toEqual(["news"]);
+  });
+
+  it("fetches what a sync left out of a timeline", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const sender = await world.connected(alice);
+    const options = { timelineLimit: 2 };
+    const reader = await world.connected(bob, options);
+    const roomId = await world.room([alice, bob]);
+    await sender.say(roomId, "before");
+    await reader.until(() => reader.messages.length === 1);
+    await reader.client.close();
+    const bodies = Array.from({ length: 12 }, (_, n) => `message ${n}`);
+    for (const body of bodies) await sender.say(roomId, body);
+    const again = await world.connected(bob, options);
+    await again.until(() => again.messages.length === bodies.length);
+    expect(again.bodies).toEqual(bodies);
+  });
+
+  it("is told of an invitation, and by whom", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const invited = Promise.withResolvers<{ roomId: string; inviter: string | undefined }>();
+    const reader = world.client(bob);
+    reader.client.on("invite", invited.resolve);
+    await reader.client.connect();
+    const { room_id: roomId } = await alice.call("POST", "/createRoom", { invite: [bob.credentials.userId] });
+    expect(await invited.promise).toMatchObject({ roomId, inviter: alice.credentials.userId });
+  });
+});
+
+describe("handlers", () => {
+  it("are called again by the next process where they had not ended", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const sender = await world.connected(alice);
+    const reader = world.client(bob);
+    reader.client.on("message", () => new Promise(() => {}));
+    await reader.client.connect();
+    const roomId = await world.room([alice, bob]);
+    await sender.say(roomId, "do this");
+    await reader.until(() => reader.messages.length === 1);
+    await reader.client.close();
+
+    const again = await world.connected(bob);
+    await again.until(() => again.messages.length === 1);
+    expect(again.messages[0]?.eventId).toBe(reader.messages[0]?.eventId);
+    await again.client.close();
+    const third = await world.connected(bob);
+    await sender.say(roomId, "and that");
+    await third.until(() => third.messages.length === 1);
+    expect(third.bodies).toEqual(["and that"]);
+  });
+
+  it("that fail are called again, while others go on, and their event is set aside in the end", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const sender = await world.connected(alice);
+    const reader = world.client(bob, { handlerAttempts: 2 });
+    let calls = 0;
+    let fails = true;
+    reader.client.on("message", ({ content }) => {
+      if (content.body !== "bad") return;
+      calls += 1;
+      if (fails) throw new Error("cannot");
+    });
+    await reader.client.connect();
+    const roomId = await world.room([alice, bob]);
+    await sender.say(roomId, "bad");
+    await sender.say(roomId, "good");
+    await reader.until(() => reader.bodies.includes("good"));
+    expect(calls).toBe(1);
+    await reader.until(() => reader.errors.length === 1);
+    expect(calls).toBe(2);
+    expect(reader.errors[0]?.event?.content.body).toBe("bad");
+    expect(String(reader.errors[0]?.error)).toBe("Error: cannot");
+
+    fails = false;
+    expect(await reader.client.retrySetAside()).toBe(1);
+    await reader.until(() => calls === 3);
+    expect(await reader.client.retrySetAside()).toBe(0);
+  });
+
+  it("of one room run in order, and those of others do not wait for them", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const sender = await world.connected(alice);
+    const reader = world.client(bob);
+    const [slow, quick] = [await world.room([alice, bob], false), await world.room([alice, bob], false)];
+    const gate = Promise.withResolvers<void>();
+    const done: string[] = [];
+    const all = Promise.withResolvers<void>();
+    reader.client.on("message", async ({ roomId, content }) => {
+      if (roomId === slow) await gate.promise;
+      done.push(String(content.body));
+      if (content.body === "quick") gate.resolve();
+      if (done.length === 3) all.resolve();
+    });
+    await reader.client.connect();
+    await sender.say(slow, "slow 1");
+    await sender.say(slow, "slow 2");
+    await sender.say(quick, "quick");
+    await all.promise;
+    expect(done).toEqual(["quick", "slow 1", "slow 2"]);
+  });
+
+  it("may be a loop, whose event is done when it asks for the next", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const sender = await world.connected(alice);
+    const reader = world.client(bob);
+    const read: string[] = [];
+    const loop = (async () => {
+      for await (const { content } of reader.client.messages()) {
+        read.push(String(content.body));
+        if (read.length === 2) break;
+      }
+    })();
+    await reader.client.connect();
+    const roomId = await world.room([alice, bob]);
+    await sender.say(roomId, "one");
+    await sender.say(roomId, "two");
+    await loop;
+    await reader.client.close();
+    const again = await world.connected(bob);
+    await again.until(() => again.messages.length === 1);
+    expect(again.bodies).toEqual(["two"]);
+  });
+});
+
+describe("an event whose room key has not come", () => {
+  it("is reported once, and delivered when the key comes, also to the next process", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const sender = await world.connected(alice);
+    const reader = await world.connected(bob);
+    const roomId = await world.room([alice, bob]);
+    // Another server of the federation is slow: the key is on its way while the message has arrived.
+    const late: (() => Promise<unknown>)[] = [];
+    world.use(async (call, next) => {
+      if (!call.route.includes("/sendToDevice/") || late.length > 0) return next();
+      late.push(next);
+      return { status: 200, body: {} };
+    });
+    const eventId = await sender.say(roomId, "patience");
+    await reader.until(() => reader.undecryptable.length === 1);
+    expect(reader.undecryptable[0]).toMatchObject({ eventId, code: "MissingRoomKey", held: true });
+    await reader.client.close();
+
+    const again = await world.connected(bob);
+    await Promise.all(late.map((deliver) => deliver()));
+    await again.until(() => again.messages.length === 1);
+    expect(again.messages[0]).toMatchObject({ eventId, late: true, encrypted: true });
+    expect(again.bodies).toEqual(["patience"]);
+    expect(again.undecryptable).toEqual([]);
+  });
+});
