@@ -78,12 +78,30 @@ export function deviceTests(define: Define): void {
     const summary = listed.find(({ userId, deviceId }) => userId === "@a" && deviceId === "b|c");
     assert.deepEqual(
       { ...summary, holder: summary?.holder?.pid },
-      { userId: "@a", deviceId: "b|c", epoch: 2n, revision: 1n, holder: process.pid, records: 2, bytes: 9 },
+      {
+        userId: "@a",
+        deviceId: "b|c",
+        epoch: 2n,
+        revision: 1n,
+        holder: process.pid,
+        records: 2,
+        bytes: 9,
+        status: "active",
+      },
     );
     const other = listed.find(({ userId, deviceId }) => userId === "@A" && deviceId === "bc");
     assert.deepEqual(
       { ...other },
-      { userId: "@A", deviceId: "bc", epoch: 1n, revision: 0n, holder: undefined, records: 0, bytes: 0 },
+      {
+        userId: "@A",
+        deviceId: "bc",
+        epoch: 1n,
+        revision: 0n,
+        holder: undefined,
+        records: 0,
+        bytes: 0,
+        status: "active",
+      },
     );
   });
 

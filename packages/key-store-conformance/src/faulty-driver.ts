@@ -3,7 +3,9 @@ import type {
   AcquireRequest,
   ByteRange,
   CollectionChanges,
+  CollectionUsage,
   DeviceDriver,
+  DeviceMark,
   DeviceRef,
   DeviceState,
   DeviceSummary,
@@ -195,7 +197,17 @@ export class FaultyDriver implements KeyStoreDriver {
 }
 
 const STORE_HOOKS = ["connect", "acquire", "listDevices", "deleteDevice", "usage"] as const satisfies Hook[];
-const DEVICE_HOOKS = ["getMany", "list", "count", "commit", "settle", "state", "release"] as const satisfies Hook[];
+const DEVICE_HOOKS = [
+  "getMany",
+  "list",
+  "count",
+  "commit",
+  "mark",
+  "collections",
+  "settle",
+  "state",
+  "release",
+] as const satisfies Hook[];
 
 class FaultyDevice implements DeviceDriver {
   readonly #owner: FaultyDriver;
@@ -220,6 +232,14 @@ class FaultyDevice implements DeviceDriver {
 
   commit(guard: Guard, changes: readonly CollectionChanges[]): Promise<boolean> {
     return this.#owner.call("commit", () => this.#inner.commit(guard, changes));
+  }
+
+  mark(guard: Guard, mark: DeviceMark): Promise<boolean> {
+    return this.#owner.call("mark", () => this.#inner.mark(guard, mark));
+  }
+
+  collections(): Promise<CollectionUsage[]> {
+    return this.#owner.call("collections", () => this.#inner.collections());
   }
 
   settle(holderId: string): Promise<DeviceState | undefined> {

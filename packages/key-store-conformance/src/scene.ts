@@ -57,6 +57,7 @@ export class Scene {
   readonly #options: KeyStoreOptions;
   readonly #closing: (() => Promise<void>)[] = [];
   #holders = 0;
+  #other: ConformancePlace | undefined;
 
   constructor(subject: ConformanceSubject, place: ConformancePlace, options: KeyStoreOptions) {
     this.subject = subject;
@@ -85,9 +86,26 @@ export class Scene {
     return open(await this.store(options), ref);
   }
 
+  /** A store on a place of its own, that is ready: what a device is moved to. */
+  async otherStore(options: KeyStoreOptions = {}): Promise<KeyStore> {
+    const place = await this.#otherPlace();
+    return ready(this.adopt(place.open({ ...this.#options, ...options })));
+  }
+
+  /** The same, over a driver whose hooks can be made to fail. */
+  async faultyOtherStore(options: KeyStoreOptions = {}): Promise<{ driver: FaultyDriver; store: KeyStore }> {
+    const made = this.#faulty(await this.#otherPlace(), options);
+    await ready(made.store);
+    return made;
+  }
+
   /** A driver whose hooks can be made to fail, and a store over it, not yet initialised. */
   newFaultyStore(options: KeyStoreOptions = {}): { driver: FaultyDriver; store: KeyStore } {
-    const driver = new FaultyDriver(this.place.driver());
+    return this.#faulty(this.place, options);
+  }
+
+  #faulty(place: ConformancePlace, options: KeyStoreOptions): { driver: FaultyDriver; store: KeyStore } {
+    const driver = new FaultyDriver(place.driver());
     const complete = { ...this.#options, ...options };
     const store = this.adopt(this.subject.over?.(driver, complete) ?? new DriverKeyStore(driver, complete));
     // Closed first: a hook that stands still would keep the store from closing.
@@ -145,6 +163,16 @@ export class Scene {
     assert.ok(held !== undefined, "the subject can hold commits");
     this.#closing.push(() => held.release());
     return held;
+  }
+
+  /** Another place, made once and freed when the test ends. */
+  async #otherPlace(): Promise<ConformancePlace> {
+    if (this.#other === undefined) {
+      const place = await this.subject.create();
+      this.#other = place;
+      this.#closing.push(() => place.dispose());
+    }
+    return this.#other;
   }
 
   async dispose(): Promise<void> {

@@ -2,16 +2,26 @@ import { Batch, isInsideBatchOf } from "./batch.ts";
 import { type CacheMemory, ReadCache } from "./cache.ts";
 import type { Counters } from "./counters.ts";
 import { DirectReader } from "./direct-reader.ts";
-import type { CollectionChanges, DeviceDriver, DeviceState, Guard } from "./driver.ts";
+import type { DeviceDriver, DeviceMark, DeviceState, Guard, HighWaterMark } from "./driver.ts";
 import { asKeyStoreError, isKeyStoreError, KeyStoreError, messageOf } from "./errors.ts";
 import { InFlight } from "./in-flight.ts";
-import type { DeviceRef, DeviceStore, LeaseHolder } from "./key-store.ts";
+import type { DeviceMove, DeviceRef, LeaseHolder, MovableDevice } from "./key-store.ts";
 import { Overlay } from "./overlay.ts";
 import type { Change, KeyRange, Page, RecordReader, StoredRecord } from "./records.ts";
-import { type HighWaterMark, nameOf, refusalOf } from "./refusal.ts";
+import { nameOf, refusalOf } from "./refusal.ts";
 import { retrying } from "./retry.ts";
+import type { CollectionUsage } from "./stats.ts";
 import { Backoff, Deadline, Mutex, within } from "./timing.ts";
-import { checkChange, checkCollection, checkEntry, checkKey, checkPage, checkRange, invalid } from "./validate.ts";
+import {
+  checkChange,
+  checkCollection,
+  checkDevice,
+  checkEntry,
+  checkKey,
+  checkPage,
+  checkRange,
+  invalid,
+} from "./validate.ts";
 
 /** How long a device store that is closed tries to give its lease back, in milliseconds. */
 const RELEASE_MS = 3_000;
@@ -22,6 +32,7 @@ export interface DeviceStoreContext {
   readonly holder: LeaseHolder;
   readonly epoch: bigint;
   readonly revision: bigint;
+  readonly move?: DeviceMove | undefined;
   readonly driver: DeviceDriver;
   readonly operationTimeoutMs: number;
   readonly commitTimeoutMs: number;
@@ -29,14 +40,15 @@ export interface DeviceStoreContext {
   readonly cache: CacheMemory | undefined;
   /** Told of every state that the database has acknowledged. */
   readonly acknowledged: (mark: HighWaterMark) => void;
+  /** Told of another name that the device was given. */
+  readonly renamed: (device: DeviceRef) => void;
   /** Told of every failure and, with no argument, of every success against the database. */
   readonly observe: (failure?: KeyStoreError) => void;
   readonly onClose: () => void;
 }
 
 /** The {@link DeviceStore} over a driver: batches, cache, retries, fencing and poisoning are here, for all adapters. */
-export class DriverDeviceStore implements DeviceStore {
-  readonly device: DeviceRef;
+export class DriverDeviceStore implements MovableDevice {
   readonly #context: DeviceStoreContext;
   readonly #reader: RecordReader;
   readonly #cache: ReadCache | undefined;
@@ -46,18 +58,29 @@ export class DriverDeviceStore implements DeviceStore {
   readonly #inFlight = new InFlight();
   #epoch: bigint;
   #revision: bigint;
+  #device: DeviceRef;
+  #move: DeviceMove | undefined;
   #batch: Batch | undefined;
   #failure: KeyStoreError | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(context: DeviceStoreContext) {
     this.#context = context;
-    this.device = context.device;
+    this.#device = context.device;
+    this.#move = context.move;
     this.#epoch = context.epoch;
     this.#revision = context.revision;
     const direct = new DirectReader(context.driver, (what, read) => this.#read(what, read));
     this.#cache = context.cache && new ReadCache(direct, context.cache, context.counters);
     this.#reader = this.#cache ?? direct;
+  }
+
+  get device(): DeviceRef {
+    return this.#device;
+  }
+
+  get move(): DeviceMove | undefined {
+    return this.#move;
   }
 
   get epoch(): bigint {
@@ -94,6 +117,20 @@ export class DriverDeviceStore implements DeviceStore {
     checkCollection(collection);
     checkRange(range);
     return this.#track((reader) => reader.count(collection, range));
+  }
+
+  async collections(): Promise<CollectionUsage[]> {
+    this.#usable();
+    return this.#inFlight.track(this.#read("a look at the collections", () => this.#context.driver.collections()));
+  }
+
+  async mark(move: DeviceMove | undefined, deviceId?: string): Promise<void> {
+    const device = deviceId === undefined ? this.#device : checkDevice({ ...this.#device, deviceId });
+    await this.#setMark({ move, deviceId });
+    this.#move = move;
+    if (device === this.#device) return;
+    this.#device = device;
+    this.#context.renamed(device);
   }
 
   async commit(changes: Iterable<Change>): Promise<void> {
@@ -157,7 +194,7 @@ export class DriverDeviceStore implements DeviceStore {
     this.#throwIfPoisoned();
     const changes = overlay.reduced();
     const began = performance.now();
-    const commit = () => this.#commitOnce(changes);
+    const commit = () => this.#commitOnce(() => this.#context.driver.commit(this.#guard, changes));
     try {
       await (this.#cache === undefined ? commit() : this.#cache.writing(changes, commit));
     } catch (error) {
@@ -167,9 +204,24 @@ export class DriverDeviceStore implements DeviceStore {
     this.#context.observe();
   }
 
+  /** A commit of its own, whatever else is committed. */
+  #setMark(mark: DeviceMark): Promise<void> {
+    this.#usable();
+    const { driver } = this.#context;
+    const write = async () => {
+      this.#throwIfPoisoned();
+      try {
+        await this.#commitOnce(() => driver.mark(this.#guard, mark));
+      } catch (error) {
+        throw this.#poison(error);
+      }
+    };
+    return this.#inFlight.track(this.#commits.run(write));
+  }
+
   /** Moves the revision by exactly one, through broken connections, within the time limit. */
-  async #commitOnce(changes: readonly CollectionChanges[]): Promise<void> {
-    const { driver, commitTimeoutMs } = this.#context;
+  async #commitOnce(attempt: () => Promise<boolean>): Promise<void> {
+    const { commitTimeoutMs } = this.#context;
     const deadline = new Deadline(commitTimeoutMs);
     // An attempt that hangs on a dead connection must leave time to settle it and to try again.
     const attemptMs = commitTimeoutMs / 3;
@@ -177,7 +229,7 @@ export class DriverDeviceStore implements DeviceStore {
     for (;;) {
       try {
         const limit = Math.min(attemptMs, deadline.remainingMs);
-        const applied = await within(limit, "a commit", driver.commit(this.#guard, changes));
+        const applied = await within(limit, "a commit", attempt());
         if (!applied) throw await this.#refusal(deadline);
         this.#advance(this.#epoch, this.#revision + 1n);
         return;

@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { isInsideBatchOf } from "./batch.ts";
 import { type CacheMemory, cacheMemory } from "./cache.ts";
 import { Counters } from "./counters.ts";
-import type { AcquireOutcome, AcquireRequest, KeyStoreDriver } from "./driver.ts";
+import type { AcquireOutcome, AcquireRequest, HighWaterMark, KeyStoreDriver } from "./driver.ts";
 import { DriverDeviceStore } from "./driver-device-store.ts";
 import { asKeyStoreError, KeyStoreError } from "./errors.ts";
 import { InFlight } from "./in-flight.ts";
@@ -15,18 +15,23 @@ import type {
   KeyStoreMode,
   KeyStoreStatus,
   LeaseHolder,
+  MovableDevice,
   OpenDeviceOptions,
+  OpenForMoveOptions,
   Persistence,
 } from "./key-store.ts";
 import type { Logger } from "./logger.ts";
 import { type CompleteOptions, type KeyStoreOptions, keyStoreOptions } from "./options.ts";
-import { type HighWaterMark, holderName, leaseHeld, nameOf, rolledBack } from "./refusal.ts";
+import { holderName, isBehind, leaseHeld, movedAway, nameOf, rolledBack } from "./refusal.ts";
 import { retrying } from "./retry.ts";
 import type { EngineInfo, KeyStoreStats, KeyStoreUsage } from "./stats.ts";
 import { Backoff, Deadline, within } from "./timing.ts";
 import { checkDevice, invalid } from "./validate.ts";
 
 type Acquired = Extract<AcquireOutcome, { outcome: "acquired" }>;
+
+/** The longest pause between two looks at a lease that somebody has, in milliseconds. */
+const LEASE_POLL_MS = 250;
 
 /**
  * The {@link KeyStore} over a driver. Adapters extend it with a constructor
@@ -38,7 +43,7 @@ export class DriverKeyStore implements KeyStore {
   readonly #logger: Logger;
   readonly #counters = new Counters();
   readonly #cache: CacheMemory | undefined;
-  readonly #open = new Set<DriverDeviceStore>();
+  readonly #openStores = new Set<DriverDeviceStore>();
   readonly #inFlight = new InFlight();
   /** What the database has acknowledged of each device that was opened here. */
   readonly #marks = new Map<string, HighWaterMark>();
@@ -77,6 +82,10 @@ export class DriverKeyStore implements KeyStore {
     return this.#status;
   }
 
+  get storeId(): string | undefined {
+    return this.#engine?.storeId;
+  }
+
   async init(): Promise<boolean> {
     this.#throwIfClosed();
     this.#connecting ??= this.#connect().finally(() => {
@@ -86,30 +95,40 @@ export class DriverKeyStore implements KeyStore {
   }
 
   async openDevice(device: DeviceRef, options: OpenDeviceOptions = {}): Promise<DeviceStore | null> {
+    const { create = "if-missing", acceptRollback = false } = options;
+    if (create !== "if-missing" && create !== "never") invalid('create is "if-missing" or "never"');
+    if (typeof acceptRollback !== "boolean") invalid("acceptRollback is true or false");
+    return this.#openAs(device, options, { create: create === "if-missing", acceptRollback });
+  }
+
+  async openForMove(device: DeviceRef, options: OpenForMoveOptions = {}): Promise<MovableDevice | null> {
+    const { created } = options;
+    return this.#openAs(device, options, { create: created !== undefined, created, forMove: true });
+  }
+
+  async #openAs(
+    device: DeviceRef,
+    options: Omit<OpenDeviceOptions, "create">,
+    how: Omit<AcquireRequest, "device" | "holder" | "force">,
+  ): Promise<DriverDeviceStore | null> {
     this.#throwIfClosed();
     const ref = checkDevice(device);
-    const { create = "if-missing", lease = "wait", waitMs = 60_000, signal } = options;
-    if (create !== "if-missing" && create !== "never") invalid('create is "if-missing" or "never"');
+    const { lease = "wait", waitMs = 60_000, signal } = options;
     if (lease !== "wait" && lease !== "fail" && lease !== "take-over")
       invalid('lease is "wait", "fail" or "take-over"');
     if (typeof waitMs !== "number" || !(waitMs >= 0)) invalid("waitMs is a number of milliseconds, 0 or more");
     signal?.throwIfAborted();
     if (!this.#initialised) return null;
 
-    const request = {
-      device: ref,
-      holder: this.#newHolder(),
-      create: create === "if-missing",
-      force: lease === "take-over",
-    };
-    return this.#inFlight.track(this.#openDevice(request, lease === "wait" ? waitMs : 0, signal));
+    const request = { ...how, device: ref, holder: this.#newHolder(), force: lease === "take-over" };
+    return this.#inFlight.track(this.#open(request, lease === "wait" ? waitMs : 0, signal));
   }
 
-  async #openDevice(request: AcquireRequest, waitMs: number, signal: AbortSignal | undefined): Promise<DeviceStore> {
+  async #open(request: AcquireRequest, waitMs: number, signal: AbortSignal | undefined): Promise<DriverDeviceStore> {
     const { device, holder } = request;
     const acquired = await this.#acquire(request, waitMs, signal);
-    await this.#checkNotRolledBack(device, holder, acquired);
-    const mark = markName(device);
+    if (request.acceptRollback !== true) await this.#checkNotRolledBack(device, holder, acquired);
+    let mark = markName(device);
     this.#marks.set(mark, { epoch: acquired.epoch, revision: acquired.revision });
     const store: DriverDeviceStore = new DriverDeviceStore({
       ...acquired,
@@ -119,12 +138,17 @@ export class DriverKeyStore implements KeyStore {
       operationTimeoutMs: this.#options.operationTimeoutMs,
       commitTimeoutMs: this.#options.commitTimeoutMs,
       counters: this.#counters,
-      cache: this.#cache,
+      // What a move reads, it reads once.
+      cache: request.forMove ? undefined : this.#cache,
       acknowledged: (known) => this.#marks.set(mark, known),
+      renamed: (ref) => {
+        this.#marks.delete(mark);
+        mark = markName(ref);
+      },
       observe: (failure) => this.#observe(failure),
-      onClose: () => this.#open.delete(store),
+      onClose: () => this.#openStores.delete(store),
     });
-    this.#open.add(store);
+    this.#openStores.add(store);
     if (this.#closing !== undefined) {
       await store.close();
       this.#throwIfClosed();
@@ -162,7 +186,7 @@ export class DriverKeyStore implements KeyStore {
   }
 
   async close(): Promise<void> {
-    for (const store of this.#open) {
+    for (const store of this.#openStores) {
       if (isInsideBatchOf(store))
         invalid("a key store was closed inside a batch of its own, which would wait for itself");
     }
@@ -195,29 +219,46 @@ export class DriverKeyStore implements KeyStore {
   /** Refuses a device that is behind what this process knows of it: its ratchets must not be used again. */
   async #checkNotRolledBack(device: DeviceRef, holder: LeaseHolder, found: Acquired): Promise<void> {
     const known = this.#marks.get(markName(device));
-    if (known === undefined || (found.revision >= known.revision && found.epoch > known.epoch)) return;
+    // An opening that raises no epoch is one from before.
+    if (known === undefined || (!isBehind(found, known) && found.epoch > known.epoch)) return;
     await found.device.release(holder.id).catch((error) => this.#observe(asKeyStoreError(error)));
     throw rolledBack(device, found, known);
   }
 
   /** Takes the lease, waiting `waitMs` for whoever has it. */
   async #acquire(request: AcquireRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Acquired> {
+    const { device } = request;
+    const known = this.#marks.get(markName(device));
     const patience = new Deadline(waitMs);
-    const backoff = new Backoff(250);
+    const backoff = new Backoff(LEASE_POLL_MS);
     for (let waited = false; ; waited = true) {
-      const result = await this.#acquireOnce(request);
+      const result = await this.#acquireOnce({ ...request, known, acceptRollback: false });
       if (result.outcome === "acquired") return result;
+      if (result.outcome === "rolled-back") return this.#acquireRolledBack(request, known, result);
+      if (result.outcome === "moving") throw movedAway(device, result.move);
       if (result.outcome === "absent") {
-        const message = `the key store has no ${nameOf(request.device)}, and create is "never"`;
+        const message = `the key store has no ${nameOf(device)}, and it was not to be made`;
         throw new KeyStoreError("ERR_KEY_STORE_DEVICE_NOT_FOUND", message);
       }
-      if (patience.isOver) throw leaseHeld(request.device, result.holder, waited ? `and kept it for ${waitMs} ms` : "");
-      if (!waited) {
-        this.#logger.info(`Waiting for ${nameOf(request.device)}: ${holderName(result.holder)} has it open`);
-      }
+      if (patience.isOver) throw leaseHeld(device, result.holder, waited ? `and kept it for ${waitMs} ms` : "");
+      if (!waited) this.#logger.info(`Waiting for ${nameOf(device)}: ${holderName(result.holder)} has it open`);
       await backoff.pause(patience.remainingMs, signal);
       this.#throwIfClosed();
     }
+  }
+
+  /** A device that went back, or may have: refused, or taken because the program says so. */
+  async #acquireRolledBack(
+    request: AcquireRequest,
+    known: HighWaterMark | undefined,
+    { found, reason }: Extract<AcquireOutcome, { outcome: "rolled-back" }>,
+  ): Promise<Acquired> {
+    const refusal = rolledBack(request.device, found, known, reason);
+    if (request.acceptRollback !== true) throw refusal;
+    const result = await this.#acquireOnce(request);
+    if (result.outcome !== "acquired") throw refusal;
+    this.#logger.warn(`Opened ${nameOf(request.device)} all the same, as acceptRollback says: ${refusal.message}`);
+    return result;
   }
 
   /** Asks for the lease once. What an attempt still brings after all of them were given up goes back. */
@@ -266,7 +307,7 @@ export class DriverKeyStore implements KeyStore {
   async #close(): Promise<void> {
     await this.#connecting;
     await this.#inFlight.drained();
-    await Promise.all(Array.from(this.#open, (store) => store.close()));
+    await Promise.all(Array.from(this.#openStores, (store) => store.close()));
     await this.#driver.disconnect();
     this.#status = Object.freeze({ state: "closed" });
   }

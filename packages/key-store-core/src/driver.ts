@@ -1,6 +1,6 @@
-import type { DeviceRef, DeviceSummary, KeyStoreMode, LeaseHolder, Persistence } from "./key-store.ts";
+import type { DeviceMove, DeviceRef, DeviceSummary, KeyStoreMode, LeaseHolder, Persistence } from "./key-store.ts";
 import type { Page, StoredRecord } from "./records.ts";
-import type { EngineInfo, KeyStoreUsage } from "./stats.ts";
+import type { CollectionUsage, EngineInfo, KeyStoreUsage } from "./stats.ts";
 
 /**
  * What an adapter implements. The core calls these hooks with arguments that
@@ -29,7 +29,9 @@ export interface KeyStoreDriver {
   /**
    * Takes a device's lease in one transaction: if nobody holds it, its time
    * limit is over, or `force` is set, the holder becomes `holder` and the
-   * epoch grows by one. A device that is new has epoch 1 and revision 0.
+   * epoch grows by one. A device that is new has epoch 1 and revision 0. Every
+   * outcome but `"acquired"` leaves the database as it was; where several fit,
+   * it is the first in the order of their declaration.
    */
   acquire(request: AcquireRequest): Promise<AcquireOutcome>;
 
@@ -51,13 +53,42 @@ export interface AcquireRequest {
   readonly holder: LeaseHolder;
   readonly create: boolean;
   readonly force: boolean;
+  /** Takes the device whatever a move has made of it. Default: `false`, only an active one is taken. */
+  readonly forMove?: boolean | undefined;
+  /** What a move makes of a device that is new. Default: nothing, it is active. */
+  readonly created?: DeviceMove | undefined;
+  /** What was acknowledged of the device: where it is behind that, or not there, it is not taken. */
+  readonly known?: HighWaterMark | undefined;
+  /** Takes the device though it has been rolled back, or may have been. Default: `false`. */
+  readonly acceptRollback?: boolean | undefined;
 }
+
+/** What a device's row was at the least, as somebody knows who was told so. */
+export type HighWaterMark = Pick<DeviceState, "epoch" | "revision">;
 
 /** What came of an {@link AcquireRequest}. */
 export type AcquireOutcome =
-  | { readonly outcome: "acquired"; readonly epoch: bigint; readonly revision: bigint; readonly device: DeviceDriver }
+  /** Somebody else has the lease. */
   | { readonly outcome: "held"; readonly holder: LeaseHolder }
-  | { readonly outcome: "absent" };
+  /** A move between stores has the device, or had it. */
+  | { readonly outcome: "moving"; readonly move: DeviceMove }
+  /** The device is behind what is known of it, or something else says that the database may have gone back. */
+  | {
+      readonly outcome: "rolled-back";
+      /** As the row is; both 0 where there is none. */
+      readonly found: HighWaterMark;
+      /** What says so, for people, where it is not the row. */
+      readonly reason?: string | undefined;
+    }
+  | { readonly outcome: "absent" }
+  | {
+      readonly outcome: "acquired";
+      readonly epoch: bigint;
+      readonly revision: bigint;
+      readonly device: DeviceDriver;
+      /** `undefined` where no move was ever marked. */
+      readonly move?: DeviceMove | undefined;
+    };
 
 /** What a commit requires of the device's row: equality, in all three. */
 export interface Guard {
@@ -94,6 +125,13 @@ export interface CollectionChanges {
   readonly puts: readonly StoredRecord[];
 }
 
+/** What {@link DeviceDriver.mark} sets. */
+export interface DeviceMark {
+  readonly move: DeviceMove | undefined;
+  /** Another device id, which no device of this user has: the device is set aside. */
+  readonly deviceId?: string | undefined;
+}
+
 /** One device's part of the database. */
 export interface DeviceDriver {
   getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>;
@@ -107,6 +145,16 @@ export interface DeviceDriver {
    * which of them came to pass: the core settles it.
    */
   commit(guard: Guard, changes: readonly CollectionChanges[]): Promise<boolean>;
+
+  /**
+   * A commit that changes no record: sets what a move makes of the device, and
+   * its name where the mark has one. Guarded, answered and settled as
+   * {@link commit} is.
+   */
+  mark(guard: Guard, mark: DeviceMark): Promise<boolean>;
+
+  /** The collections that have a record, by name in the order of their UTF-8 bytes, with the counters that commits keep. */
+  collections(): Promise<CollectionUsage[]>;
 
   /**
    * The look after a commit whose outcome is unknown: takes the lock on the

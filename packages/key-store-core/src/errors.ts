@@ -1,4 +1,4 @@
-import type { LeaseHolder } from "./key-store.ts";
+import type { LeaseHolder, MovePeer } from "./key-store.ts";
 
 /**
  * Every code that a key store may fail with, and whether the same call may
@@ -16,8 +16,14 @@ const RETRYABLE = {
   ERR_KEY_STORE_LEASE_HELD: true,
   /** An earlier operation on this device store failed; open the device again. */
   ERR_KEY_STORE_POISONED: false,
-  /** The database holds an older state than one it has acknowledged. */
+  /** The database holds an older state than one it has acknowledged, or may do so. */
   ERR_KEY_STORE_ROLLBACK: false,
+  /** A move between stores has the device: it opens when `moveDevice` has finished. */
+  ERR_KEY_STORE_MOVING: false,
+  /** The device was moved to another store, for good. */
+  ERR_KEY_STORE_MOVED: false,
+  /** Both ends of a move hold the device, each with a content of its own. */
+  ERR_KEY_STORE_CONFLICT: false,
   /** Stored bytes are not what was written. */
   ERR_KEY_STORE_CORRUPT: false,
   /** The key or passphrase does not open what is stored. */
@@ -43,6 +49,8 @@ export interface KeyStoreErrorOptions {
   readonly cause?: unknown;
   /** Who holds the lease, for `ERR_KEY_STORE_LEASE_HELD` and `ERR_KEY_STORE_FENCED`. */
   readonly holder?: LeaseHolder | undefined;
+  /** The other end, for `ERR_KEY_STORE_MOVING` and `ERR_KEY_STORE_MOVED`. */
+  readonly peer?: MovePeer | undefined;
 }
 
 /** The only class of error that a key store throws. */
@@ -53,12 +61,15 @@ export class KeyStoreError extends Error {
   readonly retryable: boolean;
   /** Who holds the lease, where the failure is about one and the holder is known. */
   readonly holder: LeaseHolder | undefined;
+  /** Where a device that a move has is going, or comes from; `undefined` for every other failure. */
+  readonly peer: MovePeer | undefined;
 
   constructor(code: KeyStoreErrorCode, message: string, options: KeyStoreErrorOptions = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.code = code;
     this.retryable = RETRYABLE[code];
     this.holder = options.holder;
+    this.peer = options.peer;
   }
 }
 

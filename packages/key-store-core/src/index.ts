@@ -5,8 +5,10 @@ export type {
   ByteRange,
   CollectionChanges,
   DeviceDriver,
+  DeviceMark,
   DeviceState,
   Guard,
+  HighWaterMark,
   KeyStoreDriver,
 } from "./driver.ts";
 export { DriverKeyStore } from "./driver-key-store.ts";
@@ -18,17 +20,23 @@ export {
   messageOf,
 } from "./errors.ts";
 export type {
+  DeviceMove,
   DeviceRef,
+  DeviceStatus,
   DeviceStore,
   DeviceSummary,
   KeyStore,
   KeyStoreMode,
   KeyStoreStatus,
   LeaseHolder,
+  MovableDevice,
+  MovePeer,
   OpenDeviceOptions,
+  OpenForMoveOptions,
   Persistence,
 } from "./key-store.ts";
 export { type Logger, silentLogger } from "./logger.ts";
+export { type MoveDeviceOptions, type MoveResult, moveDevice, type OnConflict } from "./move.ts";
 export { type KeyStoreOptions, numberOption } from "./options.ts";
 export { Overlay } from "./overlay.ts";
 export {
@@ -41,6 +49,7 @@ export {
   type RecordReader,
   type StoredRecord,
 } from "./records.ts";
+export { isBehind } from "./refusal.ts";
 export {
   type KeyStoreCandidate,
   type LazyKeyStore,

@@ -1,6 +1,6 @@
 import type { KeyStoreErrorCode } from "./errors.ts";
 import type { Change, RecordReader } from "./records.ts";
-import type { KeyStoreStats } from "./stats.ts";
+import type { CollectionUsage, KeyStoreStats } from "./stats.ts";
 
 /** Whether records outlive the process that wrote them. */
 export type Persistence = "durable" | "volatile";
@@ -46,6 +46,30 @@ export type KeyStoreStatus =
     }
   | { readonly state: "closed" };
 
+/**
+ * What moves between stores make of a device: `active`, it can be opened;
+ * `moving`, it is being moved away, and opens only to finish that; `incoming`,
+ * it is a copy that is not complete; `moved`, another store has it for good.
+ */
+export type DeviceStatus = "active" | "moving" | "incoming" | "moved";
+
+/** The other end of a move. */
+export interface MovePeer {
+  /** The adapter: `"postgres"`, … */
+  readonly kind: string;
+  /** The id that the store was given when it was installed: {@link EngineInfo.storeId}. */
+  readonly storeId: string;
+}
+
+/** What a move has made of a device. */
+export interface DeviceMove {
+  readonly status: DeviceStatus;
+  /** Random, new with every move, and the same at both ends. */
+  readonly id: string;
+  /** Where an `active` or `incoming` device comes from, or a `moving` or `moved` one goes. */
+  readonly peer: MovePeer;
+}
+
 /** How a device is opened. */
 export interface OpenDeviceOptions {
   /** What to do about a device that is not in the store. Default: `"if-missing"`. */
@@ -59,6 +83,32 @@ export interface OpenDeviceOptions {
   readonly waitMs?: number | undefined;
   /** Ends the wait: `openDevice` then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Opens the device although it, or the database, has gone back to an older
+   * state, or may have: a warning is logged, and what was lost is lost. Its
+   * ratchets must not be used again: outbound Megolm sessions have to be
+   * discarded, and Olm sessions cannot be repaired. Default: `false`.
+   */
+  readonly acceptRollback?: boolean | undefined;
+}
+
+/** How a device is opened by a move. */
+export interface OpenForMoveOptions extends Omit<OpenDeviceOptions, "create" | "acceptRollback"> {
+  /** What a device is marked as that is not in the store. Default: it is not made. */
+  readonly created?: DeviceMove | undefined;
+}
+
+/** A device that a move has open, at either end. */
+export interface MovableDevice extends DeviceStore {
+  /** What moves have made of the device; `undefined` where none ever did. */
+  readonly move: DeviceMove | undefined;
+  /** The collections that have a record, by name in the order of their UTF-8 bytes. */
+  collections(): Promise<CollectionUsage[]>;
+  /**
+   * One durable commit that sets {@link move} and, where it is given, another
+   * device id, which no device of this user has: that is how one is set aside.
+   */
+  mark(move: DeviceMove | undefined, deviceId?: string): Promise<void>;
 }
 
 /** One device as the store lists it. */
@@ -70,6 +120,7 @@ export interface DeviceSummary extends DeviceRef {
   readonly records: number;
   /** The bytes of all keys and values. */
   readonly bytes: number;
+  readonly status: DeviceStatus;
 }
 
 /**
@@ -97,6 +148,8 @@ export interface KeyStore extends AsyncDisposable {
   readonly mode: KeyStoreMode;
   /** What is known now, without asking the database. */
   readonly status: KeyStoreStatus;
+  /** The id that the store got when it was installed, shared by copies of it; `undefined` until it was ready once. */
+  readonly storeId: string | undefined;
 
   /**
    * Connects, checks the server and brings the schema up to date. Answers
@@ -114,10 +167,20 @@ export interface KeyStore extends AsyncDisposable {
    *
    * @throws `ERR_KEY_STORE_LEASE_HELD` where another holder has the device and
    * kept it for `waitMs`; `ERR_KEY_STORE_ROLLBACK` where the device is behind a
-   * state that was acknowledged to this key store; `ERR_KEY_STORE_DEVICE_NOT_FOUND` with `create: "never"`;
+   * state that was acknowledged, or the database may be (nothing is written then);
+   * `ERR_KEY_STORE_MOVING` where a move of the device is under way, `ERR_KEY_STORE_MOVED`
+   * where another store has it; `ERR_KEY_STORE_DEVICE_NOT_FOUND` with `create: "never"`;
    * `ERR_KEY_STORE_UNAVAILABLE`, `ERR_KEY_STORE_INVALID_ARGUMENT`
    */
   openDevice(device: DeviceRef, options?: OpenDeviceOptions): Promise<DeviceStore | null>;
+
+  /**
+   * Opens a device for `moveDevice`, which is what programs call: whatever a
+   * move has made of it. `null` where the store is unavailable.
+   *
+   * @throws as {@link openDevice}; `ERR_KEY_STORE_DEVICE_NOT_FOUND` without `created`
+   */
+  openForMove(device: DeviceRef, options?: OpenForMoveOptions): Promise<MovableDevice | null>;
 
   /**
    * All devices, by user id and device id in the order of their UTF-8 bytes;

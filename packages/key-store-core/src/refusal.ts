@@ -1,9 +1,6 @@
-import type { DeviceState, Guard } from "./driver.ts";
+import type { DeviceState, Guard, HighWaterMark } from "./driver.ts";
 import { KeyStoreError } from "./errors.ts";
-import type { DeviceRef, LeaseHolder } from "./key-store.ts";
-
-/** What a device's row was at the least, as this process knows it: it has been told so. */
-export type HighWaterMark = Pick<DeviceState, "epoch" | "revision">;
+import type { DeviceMove, DeviceRef, LeaseHolder, MovePeer } from "./key-store.ts";
 
 /** A device in messages. */
 export function nameOf(device: DeviceRef): string {
@@ -21,10 +18,42 @@ export function leaseHeld(device: DeviceRef, holder: LeaseHolder, more: string):
   return new KeyStoreError("ERR_KEY_STORE_LEASE_HELD", message, { holder });
 }
 
-/** That the database is behind what it has acknowledged to this process. */
-export function rolledBack(device: DeviceRef, found: HighWaterMark, known: HighWaterMark): KeyStoreError {
-  const message = `the key store holds ${nameOf(device)} at revision ${found.revision} (epoch ${found.epoch}), but revision ${known.revision} (epoch ${known.epoch}) was acknowledged: the database was restored from a backup or failed over to a replica that lags; do not go on with this device`;
+/** Whether a row is behind what is known of it: what a driver asks before it takes a device. */
+export function isBehind(found: HighWaterMark, known: HighWaterMark | undefined): boolean {
+  return known !== undefined && (found.revision < known.revision || found.epoch < known.epoch);
+}
+
+/** That the database is behind what it has acknowledged, or may be. */
+export function rolledBack(
+  device: DeviceRef,
+  found: HighWaterMark,
+  known: HighWaterMark | undefined,
+  reason?: string,
+): KeyStoreError {
+  const absent = `the key store has no ${nameOf(device)} any more, but revision ${known?.revision} was acknowledged: somebody deleted it, or the database was restored from a backup`;
+  const why =
+    reason ??
+    (found.epoch === 0n ? absent : undefined) ??
+    `the key store holds ${nameOf(device)} at revision ${found.revision} (epoch ${found.epoch}), but revision ${known?.revision} (epoch ${known?.epoch}) was acknowledged: the database was restored from a backup or failed over to a replica that lags`;
+  const message = `${why}; do not go on with this device: log in as a new one, or, where nothing was lost, open it with acceptRollback`;
   return new KeyStoreError("ERR_KEY_STORE_ROLLBACK", message);
+}
+
+/** The other end of a move in messages. */
+export function peerName({ kind, storeId }: MovePeer): string {
+  return `the ${kind} key store ${storeId}`;
+}
+
+/** Why a device that a move has, or had, is not opened. */
+export function movedAway(device: DeviceRef, { status, peer }: DeviceMove): KeyStoreError {
+  const name = nameOf(device);
+  if (status === "moved") {
+    const message = `${name} was moved to ${peerName(peer)}: open it there; this copy is out of date, and must not be used again`;
+    return new KeyStoreError("ERR_KEY_STORE_MOVED", message, { peer });
+  }
+  const course = status === "moving" ? `to ${peerName(peer)}` : `here from ${peerName(peer)}`;
+  const message = `${name} is being moved ${course}: call moveDevice again, which finishes what was begun`;
+  return new KeyStoreError("ERR_KEY_STORE_MOVING", message, { peer });
 }
 
 /** Why a guard was refused, from the row as it is. */

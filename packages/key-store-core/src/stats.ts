@@ -29,6 +29,8 @@ export interface EngineInfo {
   readonly version: string;
   /** The number of the newest migration applied. */
   readonly schemaVersion: number;
+  /** Random, made when the store was installed: copies of a database share it. */
+  readonly storeId: string;
 }
 
 /** What this process did with the store since it was made. */

@@ -16,7 +16,7 @@ function driver(name: string, mode: KeyStoreDriver["mode"], connect: () => Promi
     persistence: mode === "ephemeral" ? "volatile" : "durable",
     connect: async () => {
       await connect();
-      return { version: "1", schemaVersion: 1 };
+      return { version: "1", schemaVersion: 1, storeId: "id" };
     },
     acquire: unused,
     listDevices: unused,

@@ -3,7 +3,9 @@ import type {
   AcquireRequest,
   ByteRange,
   CollectionChanges,
+  CollectionUsage,
   DeviceDriver,
+  DeviceMark,
   DeviceRef,
   DeviceState,
   DeviceSummary,
@@ -31,15 +33,15 @@ export class MemoryDriver implements KeyStoreDriver {
   }
 
   async connect(): Promise<EngineInfo> {
-    return { version: process.versions.node, schemaVersion: 0 };
+    return { version: process.versions.node, schemaVersion: 0, storeId: this.#storage.id };
   }
 
   async acquire(request: AcquireRequest): Promise<AcquireOutcome> {
     const found = this.#storage.acquire(request, this);
-    if (found === undefined) return { outcome: "absent" };
-    if (!("collections" in found)) return { outcome: "held", holder: found };
+    if ("outcome" in found) return found;
+    const { epoch, revision, move } = found;
     const device = new MemoryDeviceDriver(this.#storage, found);
-    return { outcome: "acquired", epoch: found.epoch, revision: found.revision, device };
+    return { outcome: "acquired", epoch, revision, device, ...(move && { move }) };
   }
 
   async listDevices(): Promise<DeviceSummary[]> {
@@ -82,13 +84,22 @@ class MemoryDeviceDriver implements DeviceDriver {
   }
 
   async commit(guard: Guard, changes: readonly CollectionChanges[]): Promise<boolean> {
-    const device = this.#device;
-    const { holder, epoch, revision } = device;
-    if (!this.#storage.has(device)) return false;
-    if (holder?.id !== guard.holderId || epoch !== guard.epoch || revision !== guard.revision) return false;
+    if (!this.#passes(guard)) return false;
     for (const change of changes) this.#apply(change);
-    device.revision += 1n;
+    this.#device.revision += 1n;
     return true;
+  }
+
+  async mark(guard: Guard, { move, deviceId }: DeviceMark): Promise<boolean> {
+    if (!this.#passes(guard)) return false;
+    this.#device.move = move;
+    if (deviceId !== undefined) this.#storage.rename(this.#device, deviceId);
+    this.#device.revision += 1n;
+    return true;
+  }
+
+  async collections(): Promise<CollectionUsage[]> {
+    return this.#storage.has(this.#device) ? this.#storage.collectionsOf(this.#device) : [];
   }
 
   async settle(holderId: string): Promise<DeviceState | undefined> {
@@ -106,6 +117,12 @@ class MemoryDeviceDriver implements DeviceDriver {
     if (this.#device.holder?.id !== holderId) return;
     this.#device.holder = undefined;
     this.#device.instance = undefined;
+  }
+
+  #passes(guard: Guard): boolean {
+    const { holder, epoch, revision } = this.#device;
+    if (!this.#storage.has(this.#device)) return false;
+    return holder?.id === guard.holderId && epoch === guard.epoch && revision === guard.revision;
   }
 
   /** `undefined` where there are no records, as in a device that was deleted. */

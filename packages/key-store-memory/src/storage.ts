@@ -1,9 +1,13 @@
+import { randomUUID } from "node:crypto";
 import {
+  type AcquireOutcome,
   type AcquireRequest,
   type CollectionUsage,
   compareBytes,
+  type DeviceMove,
   type DeviceRef,
   type DeviceSummary,
+  isBehind,
   type KeyStoreUsage,
   type LeaseHolder,
   type LeaseSummary,
@@ -12,9 +16,9 @@ import type { MemoryCollection } from "./collection.ts";
 
 /** One device: its row, as a database would have it, and its collections. */
 export interface MemoryDevice {
-  readonly ref: DeviceRef;
+  ref: DeviceRef;
   /** Its name in the storage's map. */
-  readonly name: string;
+  name: string;
   epoch: bigint;
   revision: bigint;
   holder: LeaseHolder | undefined;
@@ -22,6 +26,7 @@ export interface MemoryDevice {
   instance: object | undefined;
   /** A collection is here as long as it has a record. */
   readonly collections: Map<string, MemoryCollection>;
+  move: DeviceMove | undefined;
 }
 
 /** The most leases that `usage()` tells. */
@@ -33,6 +38,8 @@ const MAX_LEASES = 1_000;
  * the process and needs no closing.
  */
 export class MemoryStorage {
+  /** @internal */
+  readonly id = randomUUID();
   readonly #devices = new Map<string, MemoryDevice>();
 
   /** @internal What the end of a process is to a database: the leases of the instance are over. */
@@ -46,25 +53,32 @@ export class MemoryStorage {
   }
 
   /** @internal */
-  acquire(
-    { device: ref, holder, create, force }: AcquireRequest,
-    instance: object,
-  ): MemoryDevice | LeaseHolder | undefined {
+  acquire(request: AcquireRequest, instance: object): MemoryDevice | Exclude<AcquireOutcome, { outcome: "acquired" }> {
+    const { device: ref, holder, create, force, forMove, created, known, acceptRollback } = request;
     const name = nameOf(ref);
-    let device = this.#devices.get(name);
-    if (device === undefined) {
-      if (!create) return undefined;
-      const collections = new Map();
-      device = { ref: { ...ref }, name, epoch: 0n, revision: 0n, holder: undefined, instance: undefined, collections };
-      this.#devices.set(name, device);
-    }
-    const inForce = this.#holderOf(device);
+    const found = this.#devices.get(name);
+    const inForce = found && this.#holderOf(found);
     // The holder itself asks again when the answer to its first request was lost.
-    if (inForce !== undefined && inForce.id !== holder.id && !force) return inForce;
+    if (inForce !== undefined && inForce.id !== holder.id && !force) return { outcome: "held", holder: inForce };
+    const move = found?.move;
+    if (!forMove && move !== undefined && move.status !== "active") return { outcome: "moving", move };
+    const state = { epoch: found?.epoch ?? 0n, revision: found?.revision ?? 0n };
+    if (!acceptRollback && isBehind(state, known)) return { outcome: "rolled-back", found: state };
+    if (found === undefined && !create) return { outcome: "absent" };
+    const device = found ?? newDevice(ref, created);
+    this.#devices.set(name, device);
     device.epoch += 1n;
     device.holder = { ...holder };
     device.instance = instance;
     return device;
+  }
+
+  /** @internal Gives a device another name, which no device has. */
+  rename(device: MemoryDevice, deviceId: string): void {
+    this.#devices.delete(device.name);
+    device.ref = { ...device.ref, deviceId };
+    device.name = nameOf(device.ref);
+    this.#devices.set(device.name, device);
   }
 
   /** @internal Whether the device is stored: false for one that was deleted, even where another has its name now. */
@@ -90,8 +104,9 @@ export class MemoryStorage {
         records += collection.size;
         bytes += collection.bytes;
       }
-      const { ref, epoch, revision } = device;
-      return { ...ref, epoch, revision, holder: this.#holderOf(device), records, bytes };
+      const { ref, epoch, revision, move } = device;
+      const status = move?.status ?? "active";
+      return { ...ref, epoch, revision, holder: this.#holderOf(device), records, bytes, status };
     });
     return inByteOrder(summaries, ({ userId, deviceId }) => [userId, deviceId]);
   }
@@ -116,10 +131,21 @@ export class MemoryStorage {
     };
   }
 
+  /** @internal */
+  collectionsOf({ collections }: MemoryDevice): CollectionUsage[] {
+    const usage = Array.from(collections, ([collection, { size, bytes }]) => ({ collection, records: size, bytes }));
+    return inByteOrder(usage, ({ collection }) => [collection]);
+  }
+
   /** Who holds the device by a lease that is in force. */
   #holderOf({ holder, instance }: MemoryDevice): LeaseHolder | undefined {
     return instance === undefined ? undefined : holder;
   }
+}
+
+function newDevice(ref: DeviceRef, move: DeviceMove | undefined): MemoryDevice {
+  const lease = { holder: undefined, instance: undefined };
+  return { ref: { ...ref }, name: nameOf(ref), epoch: 0n, revision: 0n, ...lease, collections: new Map(), move };
 }
 
 /** A map's key for a device: no two devices share one. */

@@ -6,9 +6,16 @@ import { type BrokenStore, subjectOf } from "./support/broken.ts";
 import { brokenBatches } from "./support/broken-batches.ts";
 import { brokenCommits } from "./support/broken-commits.ts";
 import { brokenLives } from "./support/broken-lives.ts";
+import { brokenMoves } from "./support/broken-moves.ts";
 import { brokenReads } from "./support/broken-reads.ts";
 
-const BROKEN: readonly BrokenStore[] = [...brokenReads, ...brokenCommits, ...brokenBatches, ...brokenLives];
+const BROKEN: readonly BrokenStore[] = [
+  ...brokenReads,
+  ...brokenCommits,
+  ...brokenBatches,
+  ...brokenLives,
+  ...brokenMoves,
+];
 
 function testOf(tests: readonly ConformanceTest[], name: string): ConformanceTest {
   const found = tests.find((test) => test.name === name);

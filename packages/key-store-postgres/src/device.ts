@@ -2,8 +2,12 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type {
   ByteRange,
   CollectionChanges,
+  CollectionUsage,
   DeviceDriver,
+  DeviceMark,
+  DeviceMove,
   DeviceState,
+  DeviceStatus,
   Guard,
   LeaseHolder,
   Page,
@@ -90,6 +94,17 @@ export class PostgresDevice implements DeviceDriver {
     return applied;
   }
 
+  async mark(guard: Guard, { move, deviceId }: DeviceMark): Promise<boolean> {
+    const parameters = [...this.#guardOf(guard), ...moveParameters(move), deviceId ?? null];
+    const { affected } = await this.#executor.commit("a commit", this.#sql.mark, parameters);
+    return affected > 0;
+  }
+
+  async collections(): Promise<CollectionUsage[]> {
+    const { rows } = await this.#executor.run("a look at the collections", this.#sql.collectionUsage, [this.#id]);
+    return rows.map((row) => ({ collection: text(row, 0), records: count(row, 1), bytes: count(row, 2) }));
+  }
+
   async settle(holderId: string): Promise<DeviceState | undefined> {
     this.#turn += 1;
     this.#collections = undefined;
@@ -109,10 +124,14 @@ export class PostgresDevice implements DeviceDriver {
 
   #apply(guard: Guard, changes: readonly CollectionChanges[], before: CollectionIds): Promise<boolean> {
     const after = idsAfter(before, changes);
-    const guarded = [this.#id, guard.holderId, String(guard.epoch), String(guard.revision)];
+    const guarded = this.#guardOf(guard);
     return sizeOf(changes) > STAGE_BYTES
       ? this.#applyInStages(guarded, changes, before, after)
       : this.#applyAtOnce(guarded, changeParameters(changes, before, after));
+  }
+
+  #guardOf({ holderId, epoch, revision }: Guard): string[] {
+    return [this.#id, holderId, String(epoch), String(revision)];
   }
 
   async #applyAtOnce(guarded: readonly string[], { kind, parameters }: ChangeParameters): Promise<boolean> {
@@ -185,4 +204,25 @@ export function holderOf(row: Row): LeaseHolder | undefined {
   // A process whose row somebody took away is still the holder, though nobody knows who it was.
   const pid = row[5] === null ? 0 : count(row, 5);
   return Object.freeze({ id, host: optionalText(row, 4) ?? "", pid, label: optionalText(row, 6) ?? "" });
+}
+
+const STATUSES: readonly string[] = ["active", "moving", "incoming", "moved"] satisfies DeviceStatus[];
+
+/** A text that a constraint of the table keeps in the list. */
+export function statusOf(row: Row, column: number): DeviceStatus {
+  const status = text(row, column);
+  return STATUSES.includes(status) ? (status as DeviceStatus) : corrupt(`a device's status is ${status}`);
+}
+
+/** What a move has made of a device, from the columns of `sql.device`; `undefined` where there was none. */
+export function moveOf(row: Row): DeviceMove | undefined {
+  const id = optionalText(row, 10);
+  if (id === undefined) return undefined;
+  const peer = { kind: optionalText(row, 11) ?? "", storeId: optionalText(row, 12) ?? "" };
+  return Object.freeze({ status: statusOf(row, 9), id, peer: Object.freeze(peer) });
+}
+
+/** A move as the parameters status, id, and its other end's kind and store. */
+export function moveParameters(move: DeviceMove | undefined): (string | null)[] {
+  return [move?.status ?? "active", move?.id ?? null, move?.peer.kind ?? null, move?.peer.storeId ?? null];
 }

@@ -1,16 +1,19 @@
 import type {
   AcquireOutcome,
   AcquireRequest,
+  DeviceMove,
   DeviceRef,
+  DeviceState,
   DeviceSummary,
   EngineInfo,
+  HighWaterMark,
   KeyStoreDriver,
   KeyStoreUsage,
   LeaseHolder,
 } from "@holdfast/key-store-core";
-import { KeyStoreError } from "@holdfast/key-store-core";
-import { count, flag, integer, optionalText, type Row, text } from "./codec.ts";
-import { collectionIds, deviceState, holderOf, PostgresDevice } from "./device.ts";
+import { isBehind, KeyStoreError } from "@holdfast/key-store-core";
+import { count, flag, integer, optionalText, text } from "./codec.ts";
+import { collectionIds, deviceState, holderOf, moveOf, moveParameters, PostgresDevice, statusOf } from "./device.ts";
 import { corrupt, keyStoreError } from "./errors.ts";
 import { Executor, type Run, SILENCE_MS } from "./executor.ts";
 import { Leases } from "./leases.ts";
@@ -24,9 +27,13 @@ const FAREWELL_MS = 1_000;
 
 interface LockedDevice {
   readonly id: bigint;
-  readonly row: Row;
+  readonly state: DeviceState;
   readonly isInForce: boolean;
+  readonly move: DeviceMove | undefined;
 }
+
+/** What is found of a device that is not there. */
+const ABSENT: HighWaterMark = Object.freeze({ epoch: 0n, revision: 0n });
 
 /** {@link KeyStoreDriver} on PostgreSQL. */
 export class PostgresDriver implements KeyStoreDriver {
@@ -74,18 +81,23 @@ export class PostgresDriver implements KeyStoreDriver {
     }
   }
 
-  #take(
-    executor: Executor,
-    { device, holder, create, force }: AcquireRequest,
-    process: string,
-  ): Promise<AcquireOutcome | undefined> {
+  #take(executor: Executor, request: AcquireRequest, process: string): Promise<AcquireOutcome | undefined> {
+    const { device, holder, create, force, forMove, created, known, acceptRollback } = request;
     return executor.transaction("opening a device", async (run): Promise<AcquireOutcome | undefined> => {
-      const found = (await this.#lock(run, device)) ?? (create ? await this.#create(run, device) : undefined);
-      if (found === undefined) return undefined;
-      const current = holderOf(found.row);
+      let found = await this.#lock(run, device);
+      if (found === undefined) {
+        if (!acceptRollback && isBehind(ABSENT, known)) return { outcome: "rolled-back", found: ABSENT };
+        if (!create) return undefined;
+        found = await this.#create(run, device, created);
+      }
+      const { state, move } = found;
       // Somebody who asks again, after a connection that broke, may have it already.
-      if (current !== undefined && current.id !== holder.id && found.isInForce && !force) {
-        return { outcome: "held", holder: current };
+      if (state.holder !== undefined && state.holder.id !== holder.id && found.isInForce && !force) {
+        return { outcome: "held", holder: state.holder };
+      }
+      if (!forMove && move !== undefined && move.status !== "active") return { outcome: "moving", move };
+      if (!acceptRollback && isBehind(state, known)) {
+        return { outcome: "rolled-back", found: { epoch: state.epoch, revision: state.revision } };
       }
       const { rows } = await run(this.#sql.takeDevice, [String(found.id), holder.id, process]);
       const taken = rows[0] ?? corrupt("the server lost a device that was locked");
@@ -98,6 +110,7 @@ export class PostgresDriver implements KeyStoreDriver {
         epoch: integer(taken, 0),
         revision: integer(taken, 1),
         device: new PostgresDevice(executor, this.#sql, this.#leases, found.id, collections),
+        ...(move && { move }),
       };
     });
   }
@@ -114,6 +127,7 @@ export class PostgresDriver implements KeyStoreDriver {
         holder: flag(row, 7) ? holder : undefined,
         records: count(row, 11),
         bytes: count(row, 12),
+        status: statusOf(row, 13),
       };
     });
   }
@@ -122,7 +136,7 @@ export class PostgresDriver implements KeyStoreDriver {
     const outcome = await this.#ready.transaction("deleting a device", async (run) => {
       const found = await this.#lock(run, device);
       if (found === undefined) return undefined;
-      const holder = holderOf(found.row);
+      const { holder } = found.state;
       if (holder !== undefined && found.isInForce) return holder;
       for (const statement of [this.#sql.deleteRecords, this.#sql.deleteCollections, this.#sql.deleteDevice]) {
         await run(statement, [String(found.id)]);
@@ -191,9 +205,12 @@ export class PostgresDriver implements KeyStoreDriver {
   }
 
   /** Makes a device, unless somebody else is faster, and locks it. */
-  async #create(run: Run, device: DeviceRef): Promise<LockedDevice> {
-    await run(this.#sql.createDevice, [device.userId, device.deviceId]);
-    return (await this.#lock(run, device)) ?? corrupt("the server lost a device that was made");
+  async #create(run: Run, device: DeviceRef, move: DeviceMove | undefined): Promise<LockedDevice> {
+    const { affected } = await run(this.#sql.createDevice, [device.userId, device.deviceId]);
+    const made = (await this.#lock(run, device)) ?? corrupt("the server lost a device that was made");
+    if (affected === 0 || move === undefined) return made;
+    await run(this.#sql.markCreated, [String(made.id), ...moveParameters(move)]);
+    return { ...made, move };
   }
 
   /** Locks a device's row, and then reads it: read together, the holder could be one from before the wait. */
@@ -203,9 +220,10 @@ export class PostgresDriver implements KeyStoreDriver {
     const id = integer(locked, 0);
     const row =
       (await run(this.#sql.device, [String(id)])).rows[0] ?? corrupt("the server lost a device that was locked");
-    const holder = holderOf(row);
+    const state = deviceState(row);
+    const { holder } = state;
     const isOrphan = holder !== undefined && this.#leases.isOrphan(optionalText(row, 8), holder.id);
-    return { id, row, isInForce: flag(row, 7) && !isOrphan };
+    return { id, state, isInForce: flag(row, 7) && !isOrphan, move: moveOf(row) };
   }
 
   get #ready(): Executor {

@@ -37,14 +37,18 @@ export async function prepareServer(session: Session, sql: Statements, plan: Pos
     await installedVersion(run, sql, plan.schema);
   }
 
-  const tables = ["process", "device", "collection", "record"].map((table) => `${quoted(plan.schema)}.${table}`);
+  const tables = ["store", "process", "device", "collection", "record"].map(
+    (table) => `${quoted(plan.schema)}.${table}`,
+  );
   const forbidden = await run(sql.forbidden, [textArray(tables)]);
   if (forbidden.rows.length > 0) {
     const names = forbidden.rows.map((row) => text(row, 0)).join(", ");
     config(`the role ${user} may not select, insert, update and delete in ${names}: grant it`);
   }
+  const stores = await run(sql.store);
+  const storeId = text(stores.rows[0] ?? corrupt("the table store has no row"), 0);
   return {
-    engine: { version, schemaVersion: SCHEMA_VERSION },
+    engine: { version, schemaVersion: SCHEMA_VERSION, storeId },
     preparedStatements: plan.preparedStatements === "auto" ? reachesServer(answer) : plan.preparedStatements,
   };
 }

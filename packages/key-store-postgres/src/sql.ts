@@ -128,9 +128,10 @@ export function statements(schema: string, durable: boolean) {
     ),`;
 
   /** $1 device, $2 holder, $3 epoch, $4 revision. */
+  const guarded = "id = $1::bigint and holder = $2::text and epoch = $3::bigint and revision = $4::bigint";
   const guard = `
     update ${device} set revision = revision + 1
-    where id = $1::bigint and holder = $2::text and epoch = $3::bigint and revision = $4::bigint`;
+    where ${guarded}`;
 
   const lockedWriter = `
     writer as (select $1::bigint as id where $2::text is null and $3::text is null and $4::text is null)`;
@@ -141,6 +142,7 @@ export function statements(schema: string, durable: boolean) {
       select pg_backend_pid(), current_setting('server_version'), current_setting('server_version_num'),
         pg_is_in_recovery(), current_setting('transaction_read_only'), current_setting('fsync'),
         current_user::text, to_regclass($1::text) is not null, current_setting('server_encoding')`,
+    store: `select id from ${name}.store`,
     migrations: `select name from ${name}.migration order by name`,
     /** Which of the tables this role may not read and write. */
     forbidden: `
@@ -183,21 +185,34 @@ export function statements(schema: string, durable: boolean) {
         returning id, epoch, revision
       )
       select t.epoch, t.revision, c.id, c.name from taken t left join ${collection} c on c.device = t.id`,
-    /** By id, without a lock. */
-    device: `select ${deviceColumns} from ${device} d left join ${process} p on p.id = d.process where d.id = $1::bigint`,
+    /** By id, without a lock. As {@link deviceColumns}, then what a move has made of it: status, id, peer's kind, peer's store. */
+    device: `select ${deviceColumns}, d.status, d.move_id, d.peer_kind, d.peer_store from ${device} d left join ${process} p on p.id = d.process where d.id = $1::bigint`,
+    /** $5 status, $6 move, $7 and $8 its other end, $9 another device id or null. */
+    mark: `
+      update ${device} set revision = revision + 1, status = $5::text, move_id = $6::text, peer_kind = $7::text,
+        peer_store = $8::text, device_id = coalesce($9::text, device_id)
+      where ${guarded}
+      returning ${durably} is null`,
+    /** What a move makes of a device that is new. $1 device, $2 to $5 as $5 to $8 of {@link mark}. */
+    markCreated: `
+      update ${device} set status = $2::text, move_id = $3::text, peer_kind = $4::text, peer_store = $5::text
+      where id = $1::bigint`,
     settle: `
       update ${device} set epoch = epoch + 1 where id = $1::bigint and holder = $2::text
       returning ${durably} is null`,
     release: `update ${device} set holder = null, process = null where id = $1::bigint and holder = $2::text`,
     collections: `select id, name from ${collection} where device = $1::bigint`,
+    /** Name, records, bytes. */
+    collectionUsage: `
+      select name, records, bytes from ${collection} where device = $1::bigint and records > 0 order by name`,
 
     deleteRecords: `delete from ${record} where device = $1::bigint`,
     deleteCollections: `delete from ${collection} where device = $1::bigint`,
     deleteDevice: `delete from ${device} where id = $1::bigint`,
 
-    /** As {@link device}, then user id, device id, records, bytes. */
+    /** As {@link deviceColumns}, then user id, device id, records, bytes, status. */
     devices: `
-      select ${deviceColumns}, d.user_id, d.device_id, c.records, c.bytes
+      select ${deviceColumns}, d.user_id, d.device_id, c.records, c.bytes, d.status
       from ${device} d
       left join ${process} p on p.id = d.process
       cross join lateral (

@@ -1,7 +1,7 @@
 import { createDatabase } from "@holdfast/dev-postgres";
 import { describe, expect, inject, it } from "vitest";
 import { PostgresKeyStore } from "../src/index.ts";
-import { SCHEMA_VERSION } from "../src/migrations/index.ts";
+import { MIGRATIONS, SCHEMA_VERSION } from "../src/migrations/index.ts";
 import { DEVICE, text } from "./driver.ts";
 import { observer, testDatabase } from "./server.ts";
 
@@ -22,7 +22,7 @@ describe("the migrations", () => {
       expect(stores.map((store) => store.status.state)).toEqual(stores.map(() => "ready"));
       expect(answers).toEqual(stores.map(() => true));
       const sql = observer(url);
-      expect(await sql`select name from holdfast.migration`).toEqual([{ name: "0001-records" }]);
+      expect(await sql`select name from holdfast.migration`).toEqual(Object.keys(MIGRATIONS).map((name) => ({ name })));
       await sql.end();
     } finally {
       await Promise.all(stores.map((store) => store.close()));
@@ -59,10 +59,26 @@ describe("the migrations", () => {
       code: "ERR_KEY_STORE_SCHEMA_TOO_NEW",
       reason: `the schema newer is at version 999 (0999-of-the-future), and this library knows version ${SCHEMA_VERSION}: update it`,
     });
-    expect(await database.sql`select name from newer.migration order by name`).toEqual([
-      { name: "0001-records" },
-      { name: "0999-of-the-future" },
-    ]);
+    expect(await database.sql`select name from newer.migration order by name`).toEqual(
+      [...Object.keys(MIGRATIONS), "0999-of-the-future"].map((name) => ({ name })),
+    );
+  });
+
+  it("bring a schema of the first version up to date, with what is in it", async () => {
+    const before = await installed("first");
+    const device = await before.openDevice(DEVICE);
+    await device?.commit([{ type: "put", collection: "c", key: text("k"), value: text("v") }]);
+    await before.close();
+    const { sql } = database;
+    await sql`alter table first.device drop column status, drop column move_id, drop column peer_kind,
+      drop column peer_store, drop column lineage`;
+    await sql`drop table first.store`;
+    await sql`delete from first.migration where name > '0001-records'`;
+    await using store = await installed("first");
+    const again = await store.openDevice(DEVICE);
+    expect([again?.revision, await again?.get("c", text("k"))]).toEqual([1n, text("v")]);
+    expect(await store.listDevices()).toMatchObject([{ status: "active", records: 1 }]);
+    expect((await store.stats()).engine).toMatchObject({ schemaVersion: SCHEMA_VERSION, storeId: expect.any(String) });
   });
 });
 

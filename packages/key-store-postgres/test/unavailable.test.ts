@@ -156,7 +156,9 @@ describe("a server that lets nobody in", () => {
     });
     const { code, reason } = await unavailable({ url, schema: "granted" });
     expect(code).toBe("ERR_KEY_STORE_CONFIG");
-    expect(reason).toMatch(/^the role reader may not select, insert, update and delete in "granted"\.process, /);
+    expect(reason).toMatch(
+      /^the role reader may not select, insert, update and delete in "granted"\.store, "granted"\.process, /,
+    );
 
     await database.sql`grant insert, update, delete on all tables in schema granted to reader`;
     await using store = new PostgresKeyStore({ url, schema: "granted" });
@@ -228,7 +230,7 @@ describe("a server that comes and goes", () => {
     await server.start();
     expect(await store.init()).toBe(true);
     expect(await store.listDevices()).toEqual([
-      { ...device, epoch: 1n, revision: 1n, holder: undefined, records: 1, bytes: 3 },
+      { ...device, epoch: 1n, revision: 1n, holder: undefined, records: 1, bytes: 3, status: "active" },
     ]);
   });
 

@@ -43,7 +43,8 @@ export class Connection {
     if (process.platform === "darwin") db.pragma("fullfsync = 1");
     this.statements = new Statements(db);
     const version = this.statements.version.get() as string;
-    this.engine = Object.freeze({ version, schemaVersion: SCHEMA_VERSION });
+    const storeId = this.statements.storeId.get() as string;
+    this.engine = Object.freeze({ version, schemaVersion: SCHEMA_VERSION, storeId });
   }
 
   /**

@@ -2,7 +2,9 @@ import { crc32 } from "node:zlib";
 import {
   type ByteRange,
   type CollectionChanges,
+  type CollectionUsage,
   type DeviceDriver,
+  type DeviceMark,
   type DeviceState,
   EMPTY,
   type Guard,
@@ -15,7 +17,7 @@ import type { Connection } from "./connection.ts";
 import { corrupt } from "./errors.ts";
 import { holderOf, type Leases } from "./leases.ts";
 import type { SqliteConfig } from "./options.ts";
-import type { RecordRow } from "./statements.ts";
+import type { RecordRow, Statements } from "./statements.ts";
 
 /** Greater than every key there can be: the bound of a range that has none. */
 const AFTER_ALL_KEYS = new Uint8Array(MAX_KEY_BYTES + 1).fill(0xff);
@@ -73,18 +75,24 @@ export class SqliteDeviceDriver implements DeviceDriver {
   }
 
   commit(guard: Guard, changes: readonly CollectionChanges[]): Promise<boolean> {
-    const { holderId, epoch, revision } = guard;
-    // SQLite has no larger numbers, so no row can equal them.
-    if (BigInt.asIntN(64, epoch) !== epoch || BigInt.asIntN(64, revision) !== revision) return Promise.resolve(false);
-    return this.#run(() =>
-      this.#connection.write(() => {
-        const { statements } = this.#connection;
-        if (statements.moveRevision.run(this.#id, holderId, epoch, revision).changes === 0) return false;
-        for (const change of changes) this.#apply(change);
-        this.#leases.renewIfDue(statements);
-        return true;
-      }),
-    );
+    return this.#guarded(guard, () => {
+      for (const change of changes) this.#apply(change);
+    });
+  }
+
+  mark(guard: Guard, { move, deviceId }: DeviceMark): Promise<boolean> {
+    return this.#guarded(guard, ({ setMove, rename }) => {
+      const { status = "active", id = null, peer } = move ?? {};
+      setMove.run(status, id, peer?.kind ?? null, peer?.storeId ?? null, this.#id);
+      if (deviceId !== undefined) rename.run(deviceId, this.#id);
+    });
+  }
+
+  collections(): Promise<CollectionUsage[]> {
+    return this.#run(() => {
+      const rows = this.#connection.statements.collections.all(this.#id);
+      return rows.map(({ name, ...rest }) => ({ collection: name, ...rest }));
+    });
   }
 
   settle(holderId: string): Promise<DeviceState | undefined> {
@@ -104,6 +112,21 @@ export class SqliteDeviceDriver implements DeviceDriver {
     this.#leases.released(holderId);
     await this.#run(() =>
       this.#connection.write(() => this.#connection.statements.releaseDevice.run(this.#id, holderId)),
+    );
+  }
+
+  /** One commit: whether the guard let `work` pass, and the revision has moved. */
+  #guarded({ holderId, epoch, revision }: Guard, work: (statements: Statements) => void): Promise<boolean> {
+    // SQLite has no larger numbers, so no row can equal them.
+    if (BigInt.asIntN(64, epoch) !== epoch || BigInt.asIntN(64, revision) !== revision) return Promise.resolve(false);
+    return this.#run(() =>
+      this.#connection.write(() => {
+        const { statements } = this.#connection;
+        if (statements.moveRevision.run(this.#id, holderId, epoch, revision).changes === 0) return false;
+        work(statements);
+        this.#leases.renewIfDue(statements);
+        return true;
+      }),
     );
   }
 

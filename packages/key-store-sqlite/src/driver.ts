@@ -1,6 +1,7 @@
 import type {
   AcquireOutcome,
   AcquireRequest,
+  DeviceMove,
   DeviceRef,
   DeviceSummary,
   EngineInfo,
@@ -9,14 +10,14 @@ import type {
   LeaseHolder,
   LeaseSummary,
 } from "@holdfast/key-store-core";
-import { KeyStoreError } from "@holdfast/key-store-core";
+import { isBehind, KeyStoreError } from "@holdfast/key-store-core";
 import { whileBusy } from "./busy.ts";
 import { Connection } from "./connection.ts";
 import { SqliteDeviceDriver } from "./device-driver.ts";
 import { holderInForce, holderInTime, Leases } from "./leases.ts";
 import type { SqliteConfig } from "./options.ts";
 import { type SqliteKeyStoreOptions, sqliteConfig } from "./options.ts";
-import type { DeviceListRow } from "./statements.ts";
+import type { DeviceListRow, DeviceRow } from "./statements.ts";
 
 /** The most leases that `usage()` tells. */
 const MAX_LEASES = 1_000;
@@ -53,29 +54,36 @@ export class SqliteDriver implements KeyStoreDriver {
     return opened.engine;
   }
 
-  acquire({ device, holder, create, force }: AcquireRequest): Promise<AcquireOutcome> {
-    const { userId, deviceId } = device;
+  acquire(request: AcquireRequest): Promise<AcquireOutcome> {
     return this.#run((connection) => {
-      const { statements } = connection;
-      const outcome = connection.write((): AcquireOutcome => {
-        let row = statements.device.get(userId, deviceId);
-        if (row === undefined) {
-          if (!create) return { outcome: "absent" };
-          statements.insertDevice.run(userId, deviceId);
-          row = statements.device.get(userId, deviceId);
-        }
-        if (row === undefined) throw new Error("a device that was inserted is not there");
-        const inForce = force ? undefined : holderInForce(row);
-        // The holder itself asks again when the answer to its first request was lost.
-        if (inForce !== undefined && inForce.id !== holder.id) return { outcome: "held", holder: inForce };
-        statements.takeDevice.run(holder.id, this.#leases.write(statements, holder), row.id);
-        const { id, epoch, revision } = row;
-        const taken = new SqliteDeviceDriver(id, this.#config, connection, this.#leases);
-        return { outcome: "acquired", epoch: epoch + 1n, revision, device: taken };
-      });
-      if (outcome.outcome === "acquired") this.#leases.taken(holder.id);
+      const outcome = connection.write(() => this.#acquire(connection, request));
+      if (outcome.outcome === "acquired") this.#leases.taken(request.holder.id);
       return outcome;
     });
+  }
+
+  #acquire(connection: Connection, request: AcquireRequest): AcquireOutcome {
+    const { device, holder, create, force, forMove, created, known, acceptRollback } = request;
+    const { userId, deviceId } = device;
+    const { statements } = connection;
+    const found = statements.device.get(userId, deviceId);
+    const inForce = found === undefined || force ? undefined : holderInForce(found);
+    // The holder itself asks again when the answer to its first request was lost.
+    if (inForce !== undefined && inForce.id !== holder.id) return { outcome: "held", holder: inForce };
+    const move = found === undefined ? created : moveOf(found);
+    if (!forMove && move !== undefined && move.status !== "active") return { outcome: "moving", move };
+    const { epoch = 0n, revision = 0n } = found ?? {};
+    if (!acceptRollback && isBehind({ epoch, revision }, known)) {
+      return { outcome: "rolled-back", found: { epoch, revision } };
+    }
+    if (found === undefined && !create) return { outcome: "absent" };
+    const id = found?.id ?? BigInt(statements.insertDevice.run(userId, deviceId).lastInsertRowid);
+    const taken = new SqliteDeviceDriver(id, this.#config, connection, this.#leases);
+    if (found === undefined && created !== undefined) {
+      statements.setMove.run(created.status, created.id, created.peer.kind, created.peer.storeId, id);
+    }
+    statements.takeDevice.run(holder.id, this.#leases.write(statements, holder), id);
+    return { outcome: "acquired", epoch: epoch + 1n, revision, device: taken, ...(move && { move }) };
   }
 
   listDevices(): Promise<DeviceSummary[]> {
@@ -83,8 +91,8 @@ export class SqliteDriver implements KeyStoreDriver {
       const totals = new Map(statements.deviceTotals.all().map((row) => [BigInt(row.device), row]));
       return statements.listDevices.all().map((row): DeviceSummary => {
         const { records = 0, bytes = 0 } = totals.get(row.id) ?? {};
-        const { epoch, revision } = row;
-        return { ...refOf(row), epoch, revision, holder: holderInForce(row), records, bytes };
+        const { epoch, revision, status } = row;
+        return { ...refOf(row), epoch, revision, holder: holderInForce(row), records, bytes, status };
       });
     });
   }
@@ -150,4 +158,10 @@ export class SqliteDriver implements KeyStoreDriver {
 
 function refOf({ user_id, device_id }: DeviceListRow): DeviceRef {
   return { userId: user_id, deviceId: device_id };
+}
+
+/** What a move has made of a device; `undefined` where there was none. */
+function moveOf({ status, move_id: id, peer_kind: kind, peer_store: storeId }: DeviceRow): DeviceMove | undefined {
+  if (id === null) return undefined;
+  return { status, id, peer: { kind: kind ?? "", storeId: storeId ?? "" } };
 }

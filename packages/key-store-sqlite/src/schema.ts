@@ -76,6 +76,23 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
       for (const table of tables) await table.execute(db);
     },
   },
+  "0002_moves": {
+    async up(db) {
+      const columns = [
+        // Random, and made here: copies of the file have the same.
+        sql`alter table store add column store_id text`,
+        sql`update store set store_id = lower(hex(randomblob(16)))`,
+
+        // What a move between stores has made of a device, and where its other end is; a move that never was is null.
+        sql`alter table device add column status text not null default 'active'
+          check (status in ('active', 'moving', 'incoming', 'moved'))`,
+        sql`alter table device add column move_id text`,
+        sql`alter table device add column peer_kind text`,
+        sql`alter table device add column peer_store text`,
+      ];
+      for (const column of columns) await column.execute(db);
+    },
+  },
 };
 
 const MIGRATION_TABLE = "migration";

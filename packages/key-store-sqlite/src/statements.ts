@@ -1,3 +1,4 @@
+import type { DeviceStatus } from "@holdfast/key-store-core";
 import type Database from "better-sqlite3";
 
 /** A device's row with its holder's process. Numbers are bigints in it. */
@@ -11,6 +12,11 @@ export interface DeviceRow {
   readonly pid: bigint | null;
   readonly label: string | null;
   readonly expires_at: bigint | null;
+  /** What a move has made of it; the rest is null where there was none. */
+  readonly status: DeviceStatus;
+  readonly move_id: string | null;
+  readonly peer_kind: string | null;
+  readonly peer_store: string | null;
 }
 
 /** A device in a list. */
@@ -43,7 +49,7 @@ export type RecordRow = [key: Buffer, value: Buffer, checksum: number];
 type Range = [collection: number, start: Uint8Array, end: Uint8Array];
 type RangePage = [...Range, limit: number];
 
-const DEVICE = `device.id, epoch, revision, holder, host, pid, label, expires_at
+const DEVICE = `device.id, epoch, revision, holder, host, pid, label, expires_at, status, move_id, peer_kind, peer_store
   from device left join process on process.id = device.process`;
 
 const RANGE = "from record where collection = ? and key >= ? and key < ?";
@@ -51,6 +57,7 @@ const RANGE = "from record where collection = ? and key >= ? and key < ?";
 /** All SQL of an open key store, prepared once. Texts compare by their UTF-8 bytes, blobs by theirs. */
 export class Statements {
   readonly version;
+  readonly storeId;
   readonly probe;
   readonly begin;
   readonly commit;
@@ -61,6 +68,8 @@ export class Statements {
   readonly insertDevice;
   readonly takeDevice;
   readonly moveRevision;
+  readonly setMove;
+  readonly rename;
   readonly raiseEpoch;
   readonly releaseDevice;
   readonly deleteDevice;
@@ -78,6 +87,7 @@ export class Statements {
   readonly countCollection;
   readonly dropCollection;
   readonly collectionTotals;
+  readonly collections;
 
   readonly getRecord;
   readonly getRecordByName;
@@ -98,6 +108,7 @@ export class Statements {
     const row = <P extends unknown[], R>(sql: string) => db.prepare<P, R>(sql);
 
     this.version = db.prepare("select sqlite_version()").pluck();
+    this.storeId = db.prepare("select store_id from store").pluck();
     this.probe = db.prepare("select wal_complete from store");
     this.begin = db.prepare("begin immediate");
     this.commit = db.prepare("commit");
@@ -116,6 +127,11 @@ export class Statements {
     this.moveRevision = row<[id: bigint, holder: string, epoch: bigint, revision: bigint], never>(
       "update device set revision = revision + 1 where id = ? and holder = ? and epoch = ? and revision = ?",
     );
+    this.setMove = row<
+      [status: string, move: string | null, kind: string | null, store: string | null, id: bigint],
+      never
+    >("update device set status = ?, move_id = ?, peer_kind = ?, peer_store = ? where id = ?");
+    this.rename = row<[deviceId: string, id: bigint], never>("update device set device_id = ? where id = ?");
     this.raiseEpoch = row<[id: bigint, holder: string], never>(
       "update device set epoch = epoch + 1 where id = ? and holder = ?",
     );
@@ -158,6 +174,9 @@ export class Statements {
     this.dropCollection = row<[id: number], never>("delete from collection where id = ?");
     this.collectionTotals = row<[], CollectionTotalsRow>(
       "select name, sum(records) as records, sum(bytes) as bytes from collection group by name order by name",
+    );
+    this.collections = row<[device: bigint], CollectionTotalsRow>(
+      "select name, records, bytes from collection where device = ? and records > 0 order by name",
     );
 
     this.getRecord = row<[collection: number, key: Uint8Array], RecordRow>(

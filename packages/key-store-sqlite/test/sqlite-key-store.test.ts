@@ -28,7 +28,8 @@ it("says what it is", async () => {
   ]);
   expect((await store.stats()).engine).toEqual({
     version: database().prepare("select sqlite_version()").pluck().get(),
-    schemaVersion: 1,
+    schemaVersion: 2,
+    storeId: expect.stringMatching(/^[0-9a-f]{32}$/),
   });
 });
 

@@ -164,6 +164,8 @@ function cutDevice(driver: CutDriver, inner: DeviceDriver): DeviceDriver {
     list: (collection, range, page) => driver.carryOut("list", () => inner.list(collection, range, page)),
     count: (collection, range) => driver.carryOut("count", () => inner.count(collection, range)),
     commit: (guard, changes) => driver.carryOut("commit", () => inner.commit(guard, changes)),
+    mark: (guard, mark) => whileThere(() => inner.mark(guard, mark)),
+    collections: () => whileThere(() => inner.collections()),
     settle: (holderId) => whileThere(() => inner.settle(holderId)),
     state: () => whileThere(() => inner.state()),
     release: (holderId) => whileThere(() => inner.release(holderId)),

@@ -4,6 +4,7 @@ import type {
   AcquireRequest,
   CollectionChanges,
   DeviceDriver,
+  DeviceMark,
   DeviceRef,
   DeviceState,
   Guard,
@@ -105,6 +106,7 @@ class LockedDevice implements DeviceDriver {
   readonly list;
   readonly count;
   readonly state;
+  readonly collections;
   readonly #inner: DeviceDriver;
   readonly #locks: RowLocks;
   readonly #row: string;
@@ -117,6 +119,11 @@ class LockedDevice implements DeviceDriver {
     this.list = inner.list.bind(inner);
     this.count = inner.count.bind(inner);
     this.state = inner.state.bind(inner);
+    this.collections = inner.collections.bind(inner);
+  }
+
+  mark(guard: Guard, mark: DeviceMark): Promise<boolean> {
+    return this.#locks.run(this.#row, () => this.#inner.mark(guard, mark));
   }
 
   commit(guard: Guard, changes: readonly CollectionChanges[]): Promise<boolean> {

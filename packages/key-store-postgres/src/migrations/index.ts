@@ -1,5 +1,6 @@
 import type { Kysely } from "kysely";
 import { up as records } from "./0001-records.ts";
+import { up as moves } from "./0002-moves.ts";
 
 /** Brings a schema from the version before to this one, in the transaction that it is given. */
 export type SchemaMigration = (db: Kysely<unknown>, schema: string) => Promise<void>;
@@ -7,6 +8,7 @@ export type SchemaMigration = (db: Kysely<unknown>, schema: string) => Promise<v
 /** Every migration by name; a name begins with its number, and the greatest is the version of the schema. */
 export const MIGRATIONS: Readonly<Record<string, SchemaMigration>> = {
   "0001-records": records,
+  "0002-moves": moves,
 };
 
 /** The version that this library writes and reads. */
