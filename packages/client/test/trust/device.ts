@@ -3,13 +3,20 @@ import type { DevHomeserver } from "@holdfast/dev-homeserver";
 import { HomeserverClient } from "@holdfast/dev-homeserver/party";
 import { type KeyStore, silentLogger } from "@holdfast/key-store-core";
 import { MemoryKeyStore } from "@holdfast/key-store-memory";
-import { DeviceLists, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
+import {
+  DeviceLists,
+  type PlainTextToDeviceEvent,
+  ProcessedToDeviceEventType,
+  UserId,
+} from "@matrix-org/matrix-sdk-crypto-wasm";
 import { EngineEncryption } from "../../src/crypto/engine-encryption.ts";
 import { openOlmMachine } from "../../src/engine/open-olm-machine.ts";
 import { createHomeserverApi } from "../../src/http/create-homeserver-api.ts";
 import type { HomeserverApi, JsonObject } from "../../src/http/homeserver-api.ts";
 import { fixedToken } from "../../src/http/token-source.ts";
 import { openCollections } from "../../src/records/open-collections.ts";
+import type { ProcessedToDevice } from "../../src/sync/durable-sync.ts";
+import type { RoomEvent } from "../../src/sync/room-update.ts";
 
 /** A user of a development homeserver, who can log in on several devices. */
 export interface User {
@@ -27,6 +34,7 @@ export class Device implements AsyncDisposable {
   readonly api: HomeserverApi;
   readonly keyStore: KeyStore;
   #encryption: EngineEncryption;
+  readonly #onClose: (() => Promise<void>)[] = [];
   #since: string | undefined;
 
   private constructor(user: User, login: Login, keyStore: KeyStore, encryption: EngineEncryption, api: HomeserverApi) {
@@ -58,37 +66,63 @@ export class Device implements AsyncDisposable {
   }
 
   /** One sync: the engine takes in what concerns it, and sends what it then has to send. */
-  async sync(timeoutMs = 0): Promise<JsonObject> {
+  async sync(timeoutMs = 0, signal?: AbortSignal): Promise<Synced> {
     const response = await this.api.request("GET", "/v3/sync", {
       query: { since: this.#since, timeout: timeoutMs },
       timeoutMs: timeoutMs + 30_000,
+      signal,
     });
     const {
       to_device,
       device_lists,
       device_one_time_keys_count: counts,
       next_batch,
+      rooms,
     } = response as unknown as SyncResponse;
     const users = (ids: readonly string[] = []): UserId[] => ids.map((id) => new UserId(id));
-    await this.#encryption.run(async (machine) => {
-      await machine.receiveSyncChanges(
+    const processed = await this.#encryption.run((machine) =>
+      machine.receiveSyncChanges(
         JSON.stringify(to_device?.events ?? []),
         new DeviceLists(users(device_lists?.changed), users(device_lists?.left)),
         new Map(Object.entries(counts ?? {})),
-      );
-    });
+      ),
+    );
     this.#since = next_batch;
     await this.#encryption.flush();
-    return response;
+    const toDevice = processed.map((event) => {
+      const { type, sender, content } = JSON.parse((event as PlainTextToDeviceEvent).rawEvent) as ToDeviceMessage;
+      return { type, sender, content, encrypted: event.type === ProcessedToDeviceEventType.Decrypted };
+    });
+    const timeline = Object.entries(rooms?.join ?? {}).flatMap(([roomId, room]) =>
+      room.timeline.events.map((event) => ({ roomId, event })),
+    );
+    return { toDevice, timeline };
+  }
+
+  /** Runs something before the device is closed. */
+  onClose(work: () => Promise<void>): void {
+    this.#onClose.push(work);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const work of this.#onClose) await work();
     await this.#encryption.close();
     await this.keyStore.close();
   }
 }
 
+/** What a sync brought. */
+export interface Synced {
+  readonly toDevice: readonly ProcessedToDevice[];
+  readonly timeline: readonly { readonly roomId: string; readonly event: RoomEvent }[];
+}
+
+type ToDeviceMessage = Pick<ProcessedToDevice, "type" | "sender" | "content">;
+
 interface SyncResponse {
+  readonly rooms?: {
+    readonly join?: Readonly<Record<string, { readonly timeline: { readonly events: readonly RoomEvent[] } }>>;
+  };
   readonly next_batch: string;
   readonly to_device?: { readonly events: readonly JsonObject[] };
   readonly device_lists?: { readonly changed?: readonly string[]; readonly left?: readonly string[] };
