@@ -1,0 +1,3 @@
+import { combinations } from "./combinations.ts";
+
+combinations("pnpm");
