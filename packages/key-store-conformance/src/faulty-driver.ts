@@ -19,8 +19,8 @@ import type {
 } from "@holdfast/key-store-core";
 import { KeyStoreError, type KeyStoreErrorCode } from "@holdfast/key-store-core";
 
-/** Every hook of an adapter, of its driver and of a device's. */
-type Hooks = Omit<KeyStoreDriver, "kind" | "name" | "persistence" | "mode"> & DeviceDriver;
+/** Every hook of an adapter that can fail, of its driver and of a device's. */
+type Hooks = Omit<KeyStoreDriver, "kind" | "name" | "persistence" | "mode"> & Omit<DeviceDriver, "peek">;
 
 export type Hook = keyof Hooks;
 

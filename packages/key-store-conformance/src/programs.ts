@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { DeviceStore, KeyStore } from "@holdfast/key-store-core";
 import fc from "fast-check";
+import { toHex } from "./bytes.ts";
 import { hexes, pairs, rejection } from "./expect.ts";
 import { type Commit, ModelDevice, programs, type Read, type Step } from "./model.ts";
 import { type Define, open } from "./scene.ts";
@@ -65,6 +66,10 @@ class Pair {
       case "getMany": {
         const expected = step.keys.map((key) => this.#model.get(collection, key));
         assert.deepEqual(hexes(await this.#device.getMany(collection, step.keys)), hexes(expected), "getMany");
+        for (const [nth, key] of step.keys.entries()) {
+          const known = this.#device.peek === undefined ? "unknown" : this.#device.peek(collection, key);
+          if (known !== "unknown") assert.equal(toHex(known), toHex(expected[nth]), "peek");
+        }
         return;
       }
       case "list": {

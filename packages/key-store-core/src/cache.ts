@@ -4,10 +4,10 @@ import type { Counters } from "./counters.ts";
 import type { CollectionChanges } from "./driver.ts";
 import { KeyBudget, KeySets } from "./key-sets.ts";
 import { toByteRange } from "./ranges.ts";
-import type { KeyRange, Page, RecordReader, StoredRecord } from "./records.ts";
+import type { KeyRange, Known, Page, RecordReader, StoredRecord } from "./records.ts";
 
-/** What the cache knows of a key: its value, or that there is none. */
-type Known = { readonly value: Uint8Array | undefined };
+/** What the cache holds of a key: its value, or that there is none. */
+type Held = { readonly value: Uint8Array | undefined };
 
 /** A listing that is kept whole. */
 type Listing = { readonly records: readonly StoredRecord[] };
@@ -36,7 +36,7 @@ interface ReadAhead {
 
 /** The memory that all devices of a key store share for caching; bounds in bytes, not reservations. */
 export interface CacheMemory {
-  readonly entries: LRUCache<string, Known | Listing>;
+  readonly entries: LRUCache<string, Held | Listing>;
   readonly keys: KeyBudget;
 }
 
@@ -44,7 +44,7 @@ export interface CacheMemory {
 export function cacheMemory(maxBytes: number): CacheMemory | undefined {
   if (maxBytes === 0) return undefined;
   const keyBytes = Math.floor(maxBytes * KEYS_SHARE);
-  const entries = new LRUCache<string, Known | Listing>({
+  const entries = new LRUCache<string, Held | Listing>({
     maxSize: Math.max(1, maxBytes - keyBytes),
     // A value that would push out most of the others is not worth keeping.
     maxEntrySize: Math.max(1, Math.floor(maxBytes / 4)),
@@ -53,12 +53,12 @@ export function cacheMemory(maxBytes: number): CacheMemory | undefined {
   return { entries, keys: new KeyBudget(keyBytes) };
 }
 
-function bytesOf(entry: Known | Listing): number {
+function bytesOf(entry: Held | Listing): number {
   if ("records" in entry) return sizeOf(entry.records) + entry.records.length * ENTRY_BYTES;
   return entry.value?.byteLength ?? 0;
 }
 
-const ABSENT: Known = Object.freeze({ value: undefined });
+const ABSENT: Held = Object.freeze({ value: undefined });
 
 let openings = 0;
 
@@ -95,7 +95,7 @@ export class ReadCache implements RecordReader {
     const values: (Uint8Array | undefined)[] = new Array(keys.length);
     const missing: number[] = [];
     keys.forEach((key, index) => {
-      const known = this.#known(collection, key);
+      const known = this.#held(collection, key);
       if (known === undefined) missing.push(index);
       else values[index] = known.value;
     });
@@ -121,6 +121,14 @@ export class ReadCache implements RecordReader {
     });
     if (absent > 0) await this.#keys.missed(collection, absent, unchanged);
     return values;
+  }
+
+  /** Only what it holds itself: behind it is a database. */
+  peek(collection: string, key: Uint8Array): Known {
+    const entry = this.#held(collection, key);
+    if (entry === undefined) return "unknown";
+    this.#counters.cacheHits += 1;
+    return entry.value;
   }
 
   async list(collection: string, range: KeyRange, page: Page): Promise<StoredRecord[]> {
@@ -199,7 +207,7 @@ export class ReadCache implements RecordReader {
   }
 
   /** What is known of a key without asking the database. */
-  #known(collection: string, key: Uint8Array): Known | undefined {
+  #held(collection: string, key: Uint8Array): Held | undefined {
     const text = toText(key);
     const entry = this.#memory.get(this.#prefix(collection) + text);
     if (entry !== undefined && "value" in entry) return entry;

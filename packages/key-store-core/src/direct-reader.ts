@@ -1,6 +1,6 @@
 import type { DeviceDriver } from "./driver.ts";
 import { toByteRange } from "./ranges.ts";
-import type { KeyRange, Page, RecordReader, StoredRecord } from "./records.ts";
+import type { KeyRange, Known, Page, RecordReader, StoredRecord } from "./records.ts";
 
 /** Runs one read of a driver, which may be made again. */
 export type ReadDriver = <T>(what: string, read: () => Promise<T>) => Promise<T>;
@@ -18,6 +18,11 @@ export class DirectReader implements RecordReader {
   async getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     if (keys.length === 0) return [];
     return this.#read("a read", () => this.#driver.getMany(collection, keys));
+  }
+
+  peek(collection: string, key: Uint8Array): Known {
+    const driver = this.#driver;
+    return driver.peek === undefined ? "unknown" : driver.peek(collection, key);
   }
 
   list(collection: string, range: KeyRange, page: Page): Promise<StoredRecord[]> {

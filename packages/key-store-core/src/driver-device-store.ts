@@ -7,7 +7,7 @@ import { asKeyStoreError, isKeyStoreError, KeyStoreError, messageOf } from "./er
 import { InFlight } from "./in-flight.ts";
 import type { DeviceMove, DeviceRef, LeaseHolder, MovableDevice } from "./key-store.ts";
 import { Overlay } from "./overlay.ts";
-import type { Change, KeyRange, Page, RecordReader, StoredRecord } from "./records.ts";
+import type { Change, KeyRange, Known, Page, RecordReader, StoredRecord } from "./records.ts";
 import { nameOf, refusalOf } from "./refusal.ts";
 import { retrying } from "./retry.ts";
 import type { CollectionUsage } from "./stats.ts";
@@ -104,6 +104,19 @@ export class DriverDeviceStore implements MovableDevice {
     checkCollection(collection);
     keys.forEach(checkKey);
     return this.#track((reader) => reader.getMany(collection, keys));
+  }
+
+  peek(collection: string, key: Uint8Array): Known {
+    checkCollection(collection);
+    checkKey(key);
+    this.#usable();
+    const batch = this.#batch;
+    // What a batch that is being committed has written is not to be seen before it is durable.
+    if (batch !== undefined && !batch.isOpen) return "unknown";
+    const reader = batch?.overlay ?? this.#reader;
+    const known = reader.peek === undefined ? "unknown" : reader.peek(collection, key);
+    if (known !== "unknown") this.#context.counters.reads += 1;
+    return known;
   }
 
   async list(collection: string, range: KeyRange, page: Page): Promise<StoredRecord[]> {

@@ -137,6 +137,8 @@ export interface DeviceDriver {
   getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>;
   list(collection: string, range: ByteRange, page: Page): Promise<StoredRecord[]>;
   count(collection: string, range: ByteRange): Promise<number>;
+  /** A record's value, for a driver that has all records at hand and needs nothing to read one: absent from others. */
+  peek?(collection: string, key: Uint8Array): Uint8Array | undefined;
 
   /**
    * If holder, epoch and revision all equal the guard's, applies the changes,

@@ -42,6 +42,7 @@ export { Overlay } from "./overlay.ts";
 export {
   type Change,
   type KeyRange,
+  type Known,
   MAX_COLLECTION_NAME_BYTES,
   MAX_KEY_BYTES,
   MAX_VALUE_BYTES,

@@ -10,7 +10,7 @@ import {
   toKeyRange,
   toTextRange,
 } from "./ranges.ts";
-import type { Change, KeyRange, Page, RecordReader, StoredRecord } from "./records.ts";
+import type { Change, KeyRange, Known, Page, RecordReader, StoredRecord } from "./records.ts";
 import { TextMap } from "./text-map.ts";
 
 /** The most records of the base that a page asks for beyond its own limit. */
@@ -189,11 +189,8 @@ export class Overlay implements RecordReader, Iterable<Change> {
     }
   }
 
-  /**
-   * The value of a key as far as this overlay knows it, without asking the
-   * base: `undefined` where it is deleted, `"unknown"` where the base decides.
-   */
-  peek(collection: string, key: Uint8Array): Uint8Array | undefined | "unknown" {
+  /** The value of a key as it is here, its base left aside: `"unknown"` where that decides. */
+  own(collection: string, key: Uint8Array): Known {
     const overlay = this.#collections.get(collection);
     if (overlay === undefined) return "unknown";
     const text = toText(key);
@@ -277,12 +274,17 @@ export class Overlay implements RecordReader, Iterable<Change> {
     return count;
   }
 
+  peek(collection: string, key: Uint8Array): Known {
+    const own = this.own(collection, key);
+    return own === "unknown" && this.#base.peek !== undefined ? this.#base.peek(collection, key) : own;
+  }
+
   async #getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     const values: (Uint8Array | undefined)[] = new Array(keys.length);
     const missing: number[] = [];
     const ask: Uint8Array[] = [];
     keys.forEach((key, index) => {
-      const known = this.peek(collection, key);
+      const known = this.own(collection, key);
       if (known === "unknown") {
         missing.push(index);
         ask.push(key);

@@ -61,4 +61,12 @@ export interface RecordReader {
   list(collection: string, range: KeyRange, page: Page): Promise<StoredRecord[]>;
   /** How many records a range holds; all of the collection where no range is given. */
   count(collection: string, range?: KeyRange): Promise<number>;
+  /**
+   * What {@link RecordReader.getMany} would answer for a key, where that is known without waiting for anything;
+   * `"unknown"` where it is not. A reader without it never knows.
+   */
+  peek?(collection: string, key: Uint8Array): Known;
 }
+
+/** A record's value, `undefined` where there is no such record, or `"unknown"` where somebody has to be asked. */
+export type Known = Uint8Array | undefined | "unknown";

@@ -75,6 +75,10 @@ class MemoryDeviceDriver implements DeviceDriver {
     return keys.map((key) => records?.get(key));
   }
 
+  peek(collection: string, key: Uint8Array): Uint8Array | undefined {
+    return this.#collection(collection)?.get(key);
+  }
+
   async list(collection: string, range: ByteRange, page: Page): Promise<StoredRecord[]> {
     return this.#collection(collection)?.list(range, page) ?? [];
   }

@@ -3,6 +3,7 @@ import {
   compareBytes,
   EMPTY,
   type KeyRange,
+  type Known,
   type Page,
   type RecordReader,
   type StoredRecord,
@@ -32,6 +33,16 @@ export class Records implements RecordReader {
 
   getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     return keys.some(isLong) ? this.#getLong(collection, keys) : this.#reader.getMany(collection, keys);
+  }
+
+  /** What is known of a key without waiting. A failure is not: whoever then reads learns of it. */
+  peek(collection: string, key: Uint8Array): Known {
+    if (this.#reader.peek === undefined || isLong(key)) return "unknown";
+    try {
+      return this.#reader.peek(collection, key);
+    } catch {
+      return "unknown";
+    }
   }
 
   async list(collection: string, range: KeyRange, page: Page): Promise<StoredRecord[]> {

@@ -112,7 +112,7 @@ export class Executor implements Task, Work {
   }
 
   #runGroup(): void {
-    const plan = new ReadPlan();
+    const plan = new ReadPlan(this.#transaction.records);
     const group: Job[] = [];
     let writes = false;
     let scans = false;
@@ -135,7 +135,7 @@ export class Executor implements Task, Work {
       this.#runFrom(0);
       return;
     }
-    plan.read(this.#transaction.records).then(
+    plan.read().then(
       () => {
         if (!this.#cancelled) this.#runFrom(0);
         this.#work();

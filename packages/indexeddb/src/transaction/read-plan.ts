@@ -1,4 +1,5 @@
 import type { KeyRange, Page, RecordReader, StoredRecord } from "@holdfast/key-store-core";
+import type { Records } from "../storage/records.ts";
 
 /** A value that is being read: there once the plan was carried out. */
 export interface ValueSlot {
@@ -30,11 +31,18 @@ export class ReadPlan {
   /** Whether the operation that is being planned is the first of its group: all before it have run. */
   isFirst = true;
 
+  readonly #records: Records;
   readonly #lookups: Lookups[] = [];
   readonly #others: ((reader: RecordReader) => Promise<void>)[] = [];
 
-  /** Plans to read a key's value. */
+  constructor(records: Records) {
+    this.#records = records;
+  }
+
+  /** Plans to read a key's value, unless it is known already. */
   lookup(collection: string, key: Uint8Array): ValueSlot {
+    const known = this.#records.peek(collection, key);
+    if (known !== "unknown") return { value: known };
     let lookups = this.#lookups.find((each) => each.collection === collection);
     if (lookups === undefined) {
       lookups = { collection, keys: [], slots: [] };
@@ -73,7 +81,8 @@ export class ReadPlan {
   }
 
   /** Reads everything. */
-  read(reader: RecordReader): Promise<unknown> {
+  read(): Promise<unknown> {
+    const reader = this.#records;
     const reads = this.#others.map((read) => read(reader));
     for (const lookups of this.#lookups) reads.push(lookUp(reader, lookups));
     const [first] = reads;

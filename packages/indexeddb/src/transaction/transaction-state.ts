@@ -165,7 +165,7 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
   current(collection: string, key: Uint8Array, read: Uint8Array | undefined): Uint8Array | undefined {
     const overlay = this.#overlay;
     if (overlay === undefined || overlay.isEmpty) return read;
-    const known = overlay.peek(collection, storedKey(key));
+    const known = overlay.own(collection, storedKey(key));
     if (known === "unknown") return read;
     return known === undefined ? undefined : originalValue(key, known);
   }

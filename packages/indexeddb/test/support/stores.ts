@@ -11,10 +11,11 @@ export async function openDevice(keyStore: KeyStore = new MemoryKeyStore()): Pro
   return store;
 }
 
-/** A device store with some of its methods replaced. */
+/** A device store with some of its methods replaced. One whose reads are replaced knows nothing without them. */
 export function withMethods(store: DeviceStore, methods: Partial<DeviceStore>): DeviceStore {
   return new Proxy(store, {
     get(target, name) {
+      if (name === "peek" && "getMany" in methods) return undefined;
       const value: unknown = Reflect.get(name in methods ? methods : target, name);
       return typeof value === "function" ? value.bind(target) : value;
     },
