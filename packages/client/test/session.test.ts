@@ -1,4 +1,5 @@
 import { inspect } from "node:util";
+import { silentLogger } from "@holdfast/key-store-core";
 import { describe, expect, it } from "vitest";
 import { findDevice, newDeviceId } from "../src/session/find-device.ts";
 import { logOut } from "../src/session/open-session.ts";
@@ -146,17 +147,18 @@ describe("the device of a start without a device id", () => {
     expect(await findDevice(keyStore, USER)).toEqual({ userId: USER, deviceId: DEVICE });
   });
 
-  it("is not guessed where several have one", async () => {
+  it("is the one with the most commits where several have one, and the log says so", async () => {
     await using place = await makePlace();
-    for (const deviceId of ["ONE", "TWO"]) {
+    for (const deviceId of ["ONE", "TWO", "THREE"]) {
       await using open = await place.open(deviceId);
-      await place.session({ deviceId, store: open.store });
+      const tokens = await place.session({ deviceId, store: open.store });
+      if (deviceId === "TWO") await tokens.attach(open.store);
     }
     await using keyStore = await place.keyStore();
-    await expect(findDevice(keyStore, USER)).rejects.toMatchObject({
-      code: "CONFIG",
-      message: expect.stringContaining("(ONE, TWO): say which (MATRIX_DEVICE_ID)"),
-    });
+    const warnings: string[] = [];
+    const logger = { ...silentLogger, warn: (line: string) => void warnings.push(line) };
+    expect(await findDevice(keyStore, USER, { logger })).toEqual({ userId: USER, deviceId: "TWO" });
+    expect(warnings).toEqual([`${USER} goes on as TWO, and not as ONE, THREE: MATRIX_DEVICE_ID says which to be`]);
   });
 
   it("is otherwise a new one", () => {

@@ -1,31 +1,47 @@
 import { randomInt } from "node:crypto";
-import type { DeviceRef, KeyStore, OpenDeviceOptions } from "@holdfast/key-store-core";
-import { MatrixClientError } from "../errors.ts";
+import {
+  type DeviceRef,
+  type DeviceSummary,
+  type KeyStore,
+  type Logger,
+  type OpenDeviceOptions,
+  silentLogger,
+} from "@holdfast/key-store-core";
 import { hasSession } from "./session-store.ts";
+
+/** How {@link findDevice} opens devices. */
+export interface FindDeviceOptions extends Omit<OpenDeviceOptions, "create"> {
+  readonly logger?: Logger | undefined;
+}
 
 /**
  * The one of a user's devices in a key store that has a session, so that a
  * program which starts again goes on as the device that it was; `undefined`
- * where none has. Each device that is looked at is opened and closed again.
+ * where none has. Of several it is the one with the most commits: another came
+ * to be while the store was away. Each device that is looked at is opened and
+ * closed again.
  *
- * @throws `MatrixClientError` `CONFIG` where several have: nobody can tell which is meant;
- * `ERR_KEY_STORE_LEASE_HELD`, and what `openDevice` throws
+ * @throws `ERR_KEY_STORE_LEASE_HELD`, and what `openDevice` throws
  */
 export async function findDevice(
   keyStore: KeyStore,
   userId: string,
-  options: Omit<OpenDeviceOptions, "create"> = {},
+  { logger = silentLogger, ...options }: FindDeviceOptions = {},
 ): Promise<DeviceRef | undefined> {
-  const found: DeviceRef[] = [];
-  for (const { deviceId } of (await keyStore.listDevices()).filter((device) => device.userId === userId)) {
-    const device = { userId, deviceId };
-    await using deviceStore = await keyStore.openDevice(device, { ...options, create: "never" });
+  const found: DeviceSummary[] = [];
+  for (const device of await keyStore.listDevices()) {
+    if (device.userId !== userId) continue;
+    const { deviceId } = device;
+    await using deviceStore = await keyStore.openDevice({ userId, deviceId }, { ...options, create: "never" });
     if (deviceStore !== null && (await hasSession(deviceStore))) found.push(device);
   }
-  if (found.length <= 1) return found[0];
-  const ids = found.map(({ deviceId }) => deviceId).join(", ");
-  const message = `the ${keyStore.name} key store has sessions of several devices of ${userId} (${ids}): say which (MATRIX_DEVICE_ID)`;
-  throw new MatrixClientError("CONFIG", message);
+  const [first, ...others] = found.sort((a, b) => Number(b.revision - a.revision));
+  if (first === undefined) return undefined;
+  if (others.length > 0) {
+    const ids = others.map(({ deviceId }) => deviceId).join(", ");
+    logger.warn(`${userId} goes on as ${first.deviceId}, and not as ${ids}: MATRIX_DEVICE_ID says which to be`);
+  }
+  return { userId, deviceId: first.deviceId };
 }
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";

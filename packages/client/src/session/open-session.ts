@@ -42,7 +42,7 @@ export async function openSession(options: OpenSessionOptions): Promise<SessionT
   const logger = options.logger ?? silentLogger;
   if (credentials.type === "access-token") {
     const session = await ownerOf(options, credentials.accessToken);
-    return new SessionTokens({ api, session, store: undefined, logInAgain: undefined, logger });
+    return new SessionTokens({ api, session, kept: false, store: undefined, logInAgain: undefined, logger });
   }
   const login = loginOf(options, credentials);
   const newSession = async (signal?: AbortSignal) => {
@@ -53,7 +53,7 @@ export async function openSession(options: OpenSessionOptions): Promise<SessionT
 
   const stored = await store?.load();
   if (stored !== undefined && stored.homeserver === api.baseUrl && fits(stored, options)) {
-    const tokens = new SessionTokens({ api, session: stored, store, logInAgain, logger });
+    const tokens = new SessionTokens({ api, session: stored, kept: true, store, logInAgain, logger });
     if (await isKnown(tokens, options)) return tokens;
     logger.warn(`the homeserver does not know ${stored} any more: logging in again`);
   } else if (stored !== undefined) {
@@ -66,7 +66,7 @@ export async function openSession(options: OpenSessionOptions): Promise<SessionT
   const session = await newSession(signal);
   // The homeserver has given it, and a login token gives it once: a store that fails now does not take it away again.
   await store?.save(session).catch((error) => logger.warn(`${session} could not be saved: ${messageOf(error)}`));
-  return new SessionTokens({ api, session, store, logInAgain, logger });
+  return new SessionTokens({ api, session, kept: true, store, logInAgain, logger });
 }
 
 /**

@@ -11,7 +11,9 @@ export interface SessionTokensOptions {
   /** An API that needs no token: for logins and refreshes. */
   readonly api: HomeserverApi;
   readonly session: Session;
-  /** Where the session is kept; `undefined` where there is no store, or nothing to keep. */
+  /** Whether the session is kept at all: one by access token is not, whoever starts the program has it. */
+  readonly kept: boolean;
+  /** Where the session is kept; `undefined` where there is no store yet. */
   readonly store: SessionStore | undefined;
   /** Logs the same device in again; `undefined` where nothing is there to do it with. */
   readonly logInAgain: (() => Promise<Session>) | undefined;
@@ -32,6 +34,7 @@ export class SessionTokens implements TokenSource {
   readonly #api: HomeserverApi;
   readonly #logger: Logger;
   readonly #logInAgain: (() => Promise<Session>) | undefined;
+  readonly #kept: boolean;
   #store: SessionStore | undefined;
   #session: Session;
   #renewing: { readonly softLogout: boolean; readonly token: Promise<string | undefined> } | undefined;
@@ -44,6 +47,7 @@ export class SessionTokens implements TokenSource {
     this.#api = options.api;
     this.#logger = options.logger;
     this.#logInAgain = options.logInAgain;
+    this.#kept = options.kept;
     this.#store = options.store;
     this.#session = options.session;
   }
@@ -53,8 +57,9 @@ export class SessionTokens implements TokenSource {
     return this.#session;
   }
 
-  /** Keeps the session in this store from now on, the one of now included. */
+  /** Keeps the session in this store from now on, the one of now included. Does nothing for a session by access token. */
   async attach(store: SessionStore): Promise<void> {
+    if (!this.#kept) return;
     await this.#settled();
     await store.save(this.#unsaved ?? this.#session);
     this.#store = store;
