@@ -1,5 +1,9 @@
 import { type DevHomeserver, startDevHomeserver } from "@holdfast/dev-homeserver";
+import { DriverKeyStore } from "@holdfast/key-store-core";
+import type { MemoryStorage } from "@holdfast/key-store-memory";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { MemoryDriver } from "../../key-store-memory/src/driver.ts";
+import { CutDriver, type CutPoint, pointName } from "./cut/cut-driver.ts";
 import { bodiesSeenBy, MEGOLM, party } from "./support/dev-rooms.ts";
 import { type Login, register, SendingClient, type SendingClientOptions } from "./support/sending-client.ts";
 
@@ -24,9 +28,12 @@ async function start(login: Login, options: SendingClientOptions = {}): Promise<
 const MESSAGE = { msgtype: "m.text", body: "hello" };
 
 /** A bot that dies at one of the requests of its first send, and Alice, who is in the room with it. */
-async function dying(kill: SendingClientOptions["kill"]) {
-  const name = "bot";
-  const [bot, alice] = [await start(await register(homeserver.url, name), { kill }), await party(homeserver, "alice")];
+async function dying(
+  kill: SendingClientOptions["kill"],
+  { name = "bot", ...options }: SendingClientOptions & { readonly name?: string } = {},
+) {
+  const bot = await start(await register(homeserver.url, name), { ...options, kill });
+  const alice = await party(homeserver, `${name}-alice`);
   const room = await bot.createRoom({ encryption: MEGOLM, invite: [alice.userId] });
   await alice.join(room);
   await bot.sync();
@@ -92,5 +99,51 @@ describe("a process that is killed while it sends", () => {
     await next.outbox.resume();
     await next.outbox.send(room, "m.room.message", { ...MESSAGE, body: "5" });
     expect(await bodiesSeenBy(alice)).toEqual([...bodies, "5"]);
+  });
+});
+
+describe("a store that fails while a message is sent", () => {
+  const options = { transactionId: "t1" };
+
+  /** A bot whose store goes away at an operation of its first send; opened again, the store is there. */
+  async function failing(name: string, point: CutPoint | undefined) {
+    let cut: CutDriver | undefined;
+    const keyStore = (storage: MemoryStorage): DriverKeyStore => {
+      const driver = new MemoryDriver(storage);
+      if (cut !== undefined) return new DriverKeyStore(driver);
+      cut = new CutDriver(driver);
+      return new DriverKeyStore(cut);
+    };
+    const parts = await dying(undefined, { name, keyStore });
+    cut?.arm(point);
+    const first = await parts.bot.outbox.send(parts.room, "m.room.message", MESSAGE, options).catch((error) => error);
+    return { ...parts, first, operations: cut?.operations ?? [] };
+  }
+
+  it("tells the caller at every commit of it, and the same send, made again, is one event that is read", async () => {
+    const { operations } = await failing("dry", undefined);
+    const commits = operations.flatMap((operation, after) => (operation === "commit" ? [{ after, operation }] : []));
+    const points = commits.flatMap((commit) => [
+      { ...commit, lost: "request" as const, afterwards: "gone" as const },
+      { ...commit, lost: "answer" as const, afterwards: "gone" as const },
+    ]);
+    expect(commits.length).toBeGreaterThan(5);
+    for (const [index, point] of points.entries()) {
+      const { bot, alice, room, first } = await failing(`cut${index}`, point);
+      const told = "eventId" in first ? "sent" : first.code;
+      bot.goAway();
+      await bot.comeBack();
+      await bot.outbox.resume();
+      const { eventId } = await bot.outbox.send(room, "m.room.message", MESSAGE, options);
+      await bot.outbox.send(room, "m.room.message", { ...MESSAGE, body: "and on" });
+      const seen = await bodiesSeenBy(alice);
+      const [event] = await bot.timeline(room);
+      expect([pointName(point), told, seen, event?.event_id]).toEqual([
+        pointName(point),
+        expect.stringMatching(/^(sent|ENCRYPTION_UNAVAILABLE)$/),
+        ["hello", "and on"],
+        eventId,
+      ]);
+    }
   });
 });

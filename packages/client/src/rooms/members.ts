@@ -94,7 +94,7 @@ export class Members {
         kept.loaded = true;
       } catch (error) {
         if (this.#rooms.get(roomId) === kept) this.#rooms.delete(roomId);
-        throw error;
+        throw this.#closing.aborted ? new MatrixClientError("CLOSED", "the client was closed") : error;
       }
     };
     const kept: Kept = { members, since: [], loaded: false, loading: Promise.resolve().then(load) };

@@ -72,6 +72,25 @@ export class Encryptor {
   }
 
   /**
+   * Begins new sessions with devices whose sessions with this one are broken,
+   * which the engine finds out from what it cannot decrypt: to be called after
+   * syncs. Does nothing while the store is away.
+   *
+   * @throws `KeyStoreError`; what `HomeserverApi.request` throws
+   */
+  async mendSessions(signal?: AbortSignal): Promise<void> {
+    const encryption = this.#options.encryption();
+    if (encryption === undefined) return;
+    await this.#claims.runExclusive(async () => {
+      const claim = await encryption.run(async (machine) => {
+        const request = await machine.getMissingSessions([]);
+        return request === null ? undefined : engineRequest(request);
+      });
+      if (claim !== undefined) await encryption.send(claim, signal);
+    });
+  }
+
+  /**
    * Encrypts an event. `keep` makes the changes that hold the ciphertext, which
    * are durable with the step of the ratchet when this resolves: then, and not
    * before, the ciphertext may leave the process. What the event relates to

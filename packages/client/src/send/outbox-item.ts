@@ -15,18 +15,18 @@ export interface ItemRecord {
 
 /** An event on its way, and those who wait for it. */
 export class OutboxItem {
-  /** As it was given, until it is {@link ready}; then as it goes to the homeserver. */
-  event: OutgoingEvent;
   /** Its record in a store; `undefined` while it has none. */
   record: ItemRecord | undefined;
-  /** Whether {@link event} is what goes to the homeserver. */
+  /** Whether it is written down as it goes to the homeserver, or need not be. */
   ready: boolean;
   readonly #settled = Promise.withResolvers<Sent>();
   readonly #given = new AbortController();
+  #event: OutgoingEvent;
+  #disowned = false;
   #callers = 0;
 
   constructor(event: OutgoingEvent, record?: ItemRecord) {
-    this.event = event;
+    this.#event = event;
     this.record = record;
     this.ready = record !== undefined;
     // Of an event left from an earlier process nobody waits to hear.
@@ -36,6 +36,23 @@ export class OutboxItem {
   /** Tells events apart: a transaction id counts within its room. */
   static nameOf({ roomId, transactionId }: Pick<OutgoingEvent, "roomId" | "transactionId">): string {
     return JSON.stringify([roomId, transactionId]);
+  }
+
+  /** As it was given, until it is {@link ready}; then as it goes to the homeserver. */
+  get event(): OutgoingEvent {
+    return this.#event;
+  }
+
+  /** Has taken another form. */
+  become(event: OutgoingEvent): void {
+    const { owner: _, ...unowned } = event;
+    this.#event = this.#disowned ? unowned : event;
+  }
+
+  /** Its owner does not need its event id any more. */
+  disown(): void {
+    this.#disowned = true;
+    this.become(this.#event);
   }
 
   get name(): string {
@@ -56,7 +73,7 @@ export class OutboxItem {
   takeOver(event: OutgoingEvent, record: ItemRecord): void {
     this.record = record;
     if (this.ready) return;
-    this.event = event;
+    this.become(event);
     this.ready = true;
   }
 

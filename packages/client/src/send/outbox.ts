@@ -1,16 +1,18 @@
 import { randomUUID } from "node:crypto";
 import { type Change, isKeyStoreError, type Logger, messageOf } from "@holdfast/key-store-core";
+import { Backoff } from "../backoff.ts";
 import type { Encryption } from "../crypto/encryption.ts";
 import { isMatrixClientError, MatrixClientError } from "../errors.ts";
 import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
 import type { Rooms } from "../rooms/rooms.ts";
 import { abortable } from "./abortable.ts";
-import { Backoff } from "./backoff.ts";
 import { deliver, type Failure, failureOf } from "./deliver.ts";
 import type { Encryptor } from "./encryptor.ts";
 import { Locks } from "./locks.ts";
-import { closedError, OutboxItem, type Sent } from "./outbox-item.ts";
+import { closedError, type ItemRecord, OutboxItem, type Sent } from "./outbox-item.ts";
 import { OutboxRecords, type OutgoingEvent } from "./outbox-record.ts";
+import { OutboxStore } from "./outbox-store.ts";
+import { pause } from "./pause.ts";
 import { asClientError } from "./refusal.ts";
 import { ENCRYPTED, REDACTION, wireForm } from "./wire-form.ts";
 
@@ -49,16 +51,15 @@ export interface SendOptions {
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #items = new Map<string, OutboxItem>();
-  /** What was settled while its record was out of reach: its event id, or `undefined` for what is not to be sent. */
-  readonly #settled = new Map<string, string | undefined>();
   readonly #preparing = new Locks();
   readonly #delivering = new Locks();
   readonly #closing = new AbortController();
   readonly #work = new Set<Promise<void>>();
-  #opened: { readonly encryption: Encryption; readonly records: Promise<OutboxRecords> } | undefined;
+  readonly #store: OutboxStore;
 
   constructor(options: OutboxOptions) {
     this.#options = Object.freeze({ ...options });
+    this.#store = new OutboxStore(options.encryption, (event, record) => this.#adopt(event, record));
   }
 
   /**
@@ -68,7 +69,7 @@ export class Outbox {
    * @throws what reads and commits of the store throw
    */
   async resume(): Promise<void> {
-    await this.#records();
+    await this.#store.records();
   }
 
   /**
@@ -96,7 +97,7 @@ export class Outbox {
   /** What became, or becomes, of the event that was given under a transaction id; `undefined` where none is known. */
   async find(roomId: string, { transactionId, owner, signal }: SendOptions): Promise<Sent | undefined> {
     if (transactionId === undefined) return undefined;
-    const records = await abortable(this.#recordsOrNone(), signal);
+    const records = await abortable(this.#store.recordsOrNone(), signal);
     const event = { roomId, transactionId };
     const item = this.#items.get(OutboxItem.nameOf(event));
     if (item !== undefined && !item.givenUp.aborted) return item.wait(signal);
@@ -111,9 +112,9 @@ export class Outbox {
     const changes: Change[] = [new OutboxRecords(encryption).forgetSent(owner)];
     for (const item of this.#items.values()) {
       if (item.event.owner !== owner) continue;
-      const { owner: _, ...event } = item.event;
-      item.event = event;
-      if (item.record !== undefined) changes.push(item.record.records.put(item.record.key, event));
+      item.disown();
+      const { ready, record, event } = item;
+      if (ready && record !== undefined) changes.push(record.records.put(record.key, event));
     }
     return changes;
   }
@@ -146,19 +147,19 @@ export class Outbox {
     for (;;) {
       try {
         signal.throwIfAborted();
-        const records = await this.#recordsOrNone();
+        const records = await this.#store.recordsOrNone();
         const known = await this.#knownAlready(item, records);
         if (known !== undefined) return this.#answer(item, known);
         if (!item.ready) {
           // Where it was to be written in a store that has gone away since, it is not.
-          if (item.record?.records !== records) item.record = records && { records, key: records.nextKey() };
+          if (item.record?.records !== records) item.record = records && this.#store.place(item.name, records);
           await this.#write(item, signal);
         }
         return this.#deliverInTurn(item);
       } catch (error) {
         if (signal.aborted) return this.#abort(item, signal.reason);
         if (!isMatrixClientError(error, "HOMESERVER_UNREACHABLE")) return this.#refuse(item, error);
-        await backoff.wait(signal);
+        await pause(backoff.next(), signal);
       }
     }
   }
@@ -189,7 +190,7 @@ export class Outbox {
     const { encryption } = this.#options;
     const inReach = record !== undefined && record.records.encryption === encryption();
     const put = inReach ? (event: OutgoingEvent) => record.records.put(record.key, event) : undefined;
-    item.event = await wireForm(item.event, { rooms, encryptor, put, signal });
+    item.become(await wireForm(item.event, { rooms, encryptor, put, signal }));
   }
 
   #deliverInTurn(item: OutboxItem): void {
@@ -205,7 +206,7 @@ export class Outbox {
         // A room may have become encrypted since: nothing goes there in plaintext any more.
         await this.#encrypt(item, signal);
         const eventId = await deliver(this.#options.api, item.event, signal);
-        await this.#settle(item, eventId);
+        await this.#store.settle(item, eventId);
         return this.#answer(item, eventId);
       } catch (error) {
         if (signal.aborted) return this.#abort(item, signal.reason);
@@ -213,7 +214,7 @@ export class Outbox {
         if (failure.kind !== "again") return this.#fail(item, failure, error);
         const why = `An event to ${item.event.roomId} is tried again: ${messageOf(error)}`;
         this.#options.logger.debug(why);
-        await backoff.wait(signal, failure.atLeastMs);
+        await pause(Math.max(backoff.next(), failure.atLeastMs), signal);
       }
     }
   }
@@ -225,14 +226,14 @@ export class Outbox {
 
   /** The client closes: the event stays. Or everybody who waited has given up: it goes. */
   async #abort(item: OutboxItem, reason: unknown): Promise<void> {
-    if (!this.#closing.signal.aborted) await this.#settle(item, undefined);
+    if (!this.#closing.signal.aborted) await this.#store.settle(item, undefined);
     this.#forget(item);
     item.reject(reason);
   }
 
   /** Takes an event out, and tells those who wait: nothing of it is sent any more. */
   async #refuse(item: OutboxItem, error: unknown): Promise<void> {
-    await this.#settle(item, undefined);
+    await this.#store.settle(item, undefined);
     this.#forget(item);
     item.reject(asClientError(error));
   }
@@ -249,70 +250,17 @@ export class Outbox {
     item.reject(asClientError(error));
   }
 
-  /** Takes an event out of the store, with its event id if it was sent. */
-  async #settle({ name, record, event }: OutboxItem, eventId: string | undefined): Promise<void> {
-    if (record === undefined) return;
-    const { records, key } = record;
-    try {
-      if (records.encryption === this.#options.encryption()) {
-        return await records.encryption.commit(records.settle(key, event, eventId));
-      }
-    } catch (error) {
-      if (!isKeyStoreError(error)) throw error;
-    }
-    // Its record is out of reach, and is settled when the store is there again.
-    this.#settled.set(name, eventId);
-  }
-
   #forget(item: OutboxItem): void {
     if (this.#items.get(item.name) === item) this.#items.delete(item.name);
   }
 
-  async #recordsOrNone(): Promise<OutboxRecords | undefined> {
-    try {
-      return await this.#records();
-    } catch (error) {
-      if (!isKeyStoreError(error)) throw error;
-      return undefined;
-    }
-  }
-
-  /** The records of the encryption that runs now, after what was left there was taken up. */
-  #records(): Promise<OutboxRecords | undefined> {
-    const encryption = this.#options.encryption();
-    if (encryption === undefined) return Promise.resolve(undefined);
-    if (this.#opened?.encryption !== encryption) {
-      const opened = { encryption, records: this.#open(encryption) };
-      opened.records.catch(() => {
-        if (this.#opened === opened) this.#opened = undefined;
-      });
-      this.#opened = opened;
-    }
-    return this.#opened.records;
-  }
-
-  async #open(encryption: Encryption): Promise<OutboxRecords> {
-    const records = new OutboxRecords(encryption);
-    const changes: Change[] = [];
-    const settled: string[] = [];
-    for (const { key, event } of await records.load()) {
-      const record = { records, key };
-      const name = OutboxItem.nameOf(event);
-      const item = this.#items.get(name);
-      if (this.#settled.has(name)) {
-        changes.push(...records.settle(key, event, this.#settled.get(name)));
-        settled.push(name);
-      } else if (item === undefined) {
-        const left = new OutboxItem(event, record);
-        this.#items.set(name, left);
-        this.#deliverInTurn(left);
-      } else {
-        item.takeOver(event, record);
-      }
-    }
-    if (changes.length > 0) await encryption.commit(changes);
-    for (const name of settled) this.#settled.delete(name);
-    return records;
+  /** Takes up what an earlier process has left, or this one before the store went away. */
+  #adopt(event: OutgoingEvent, record: ItemRecord): void {
+    const item = this.#items.get(OutboxItem.nameOf(event));
+    if (item !== undefined) return item.takeOver(event, record);
+    const left = new OutboxItem(event, record);
+    this.#items.set(left.name, left);
+    this.#deliverInTurn(left);
   }
 
   #track(work: Promise<void>): void {

@@ -1,4 +1,4 @@
-import type { Logger } from "@holdfast/key-store-core";
+import type { KeyStore, Logger } from "@holdfast/key-store-core";
 import { MemoryKeyStore, MemoryStorage } from "@holdfast/key-store-memory";
 import { EngineEncryption } from "../../src/crypto/engine-encryption.ts";
 import { Inbox } from "../../src/delivery/inbox.ts";
@@ -42,6 +42,8 @@ export interface SendingClientOptions {
   /** What an earlier one has left. Default: nothing. */
   readonly storage?: MemoryStorage | undefined;
   readonly shareKeysWith?: ShareKeysWith | undefined;
+  /** Makes a key store on the storage. Default: one in memory. */
+  readonly keyStore?: ((storage: MemoryStorage) => KeyStore) | undefined;
   /** At which of its requests the process is killed, counted from 0: before it has left, or when its answer has come. */
   readonly kill?: { readonly request: number; readonly when: "before" | "after" } | undefined;
 }
@@ -62,6 +64,7 @@ export class SendingClient {
   requests = 0;
   /** Resolves when the process is killed. */
   readonly killed = Promise.withResolvers<void>();
+  readonly #keyStore: (storage: MemoryStorage) => KeyStore;
   #killed = false;
   #away: EngineEncryption | undefined;
   #since: string | undefined;
@@ -71,6 +74,7 @@ export class SendingClient {
   private constructor(login: Login, options: SendingClientOptions) {
     this.login = login;
     this.storage = options.storage ?? new MemoryStorage();
+    this.#keyStore = options.keyStore ?? ((storage) => new MemoryKeyStore({ storage }));
     const [tokens, retry] = [fixedToken(login.token), { retries: 0 }];
     this.api = createHomeserverApi({ baseUrl: login.url, tokens, retry, fetch: this.#mortal(options.kill) });
     const encryption = () => this.encryption;
@@ -95,8 +99,8 @@ export class SendingClient {
 
   /** Opens the store. */
   async comeBack(): Promise<void> {
-    await this.#away?.close();
-    const keyStore = new MemoryKeyStore({ storage: this.storage });
+    await this.#away?.close().catch(() => {});
+    const keyStore = this.#keyStore(this.storage);
     await keyStore.init();
     const { userId, deviceId } = this.login;
     const engine = await openOlmMachine({ keyStore, userId, deviceId, key: KEY, lease: "take-over" });
