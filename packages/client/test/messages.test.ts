@@ -48,6 +48,7 @@ describe("messages", () => {
     const { id, alice } = await room();
     const { eventId } = await messages.sendText(id, "one");
     await messages.sendNotice(id, "two");
+    await messages.sendEmote(id, "waves");
     await messages.sendHtml(id, "<b>three</b>", "three");
     await messages.react(id, eventId, "\u{1F44D}");
     await messages.edit(id, eventId, htmlContent("<i>1</i>", "1"));
@@ -58,6 +59,7 @@ describe("messages", () => {
     expect(await read(alice)).toEqual([
       { msgtype: "m.text", body: "one" },
       { msgtype: "m.notice", body: "two" },
+      { msgtype: "m.emote", body: "waves" },
       { msgtype: "m.text", body: "three", ...html, formatted_body: "<b>three</b>" },
       { "m.relates_to": { rel_type: "m.annotation", event_id: eventId, key: "\u{1F44D}" } },
       {

@@ -12,7 +12,7 @@ const VISIBILITIES = ["invited", "joined", "shared", "world_readable"] as const;
 export type RoomHistoryVisibility = (typeof VISIBILITIES)[number];
 
 /** What this user is to a room. */
-export type RoomMembership = "join" | "invite" | "knock" | "leave";
+type RoomMembership = "join" | "invite" | "knock" | "leave";
 
 /** What is known of a room. `null` is what no sync has told of yet. */
 export interface RoomRecord {

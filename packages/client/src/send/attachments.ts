@@ -39,7 +39,7 @@ export async function encryptAttachment(bytes: Uint8Array): Promise<EncryptedByt
  * @param file an `EncryptedFile`, as it came
  * @throws `MALFORMED` for other bytes than the sender's, and for a malformed `file`
  */
-export async function decryptAttachment(file: unknown, ciphertext: Uint8Array): Promise<Uint8Array> {
+async function decryptAttachment(file: unknown, ciphertext: Uint8Array): Promise<Uint8Array> {
   const { url: _, ...secrets } = parseFile(file);
   await initAsync();
   try {

@@ -4,6 +4,7 @@ import type { Rooms } from "../rooms/rooms.ts";
 import { downloadAttachment, encryptAttachment } from "./attachments.ts";
 import {
   editContent,
+  emoteContent,
   htmlContent,
   type MessageContent,
   noticeContent,
@@ -62,6 +63,11 @@ export class Messages {
   /** Sends a notice: a text that other programs do not answer. @throws as {@link Outbox.send} */
   sendNotice(roomId: string, body: string, options?: SendOptions): Promise<Sent> {
     return this.sendMessage(roomId, noticeContent(body), options);
+  }
+
+  /** Says what somebody does. @throws as {@link Outbox.send} */
+  sendEmote(roomId: string, body: string, options?: SendOptions): Promise<Sent> {
+    return this.sendMessage(roomId, emoteContent(body), options);
   }
 
   /** Sends a text in HTML, with its form in plain text. @throws as {@link Outbox.send} */

@@ -6,10 +6,10 @@ import type { JsonObject } from "../http/homeserver-api.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
 
 /** The collection of what is to be sent, in the order in which it is. */
-export const OUTBOX_COLLECTION = "outbox";
+const OUTBOX_COLLECTION = "outbox";
 
 /** The collection of the event ids of what was sent on somebody's behalf. */
-export const SENT_COLLECTION = "sent";
+const SENT_COLLECTION = "sent";
 
 /** An event as it goes to the homeserver. */
 export interface OutgoingEvent {

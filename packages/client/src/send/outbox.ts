@@ -257,7 +257,10 @@ export class Outbox {
   /** Takes up what an earlier process has left, or this one before the store went away. */
   #adopt(event: OutgoingEvent, record: ItemRecord): void {
     const item = this.#items.get(OutboxItem.nameOf(event));
-    if (item !== undefined) return item.takeOver(event, record);
+    if (item !== undefined) {
+      item.takeOver(event, record);
+      return;
+    }
     const left = new OutboxItem(event, record);
     this.#items.set(left.name, left);
     this.#deliverInTurn(left);
