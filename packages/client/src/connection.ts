@@ -6,13 +6,14 @@ import { Supervisor } from "./availability/supervisor.ts";
 import type { RoomKey } from "./crypto/encryption.ts";
 import { handOver } from "./delivery/hand-over.ts";
 import type { Handlers } from "./delivery/handlers.ts";
-import type { OpenedEngine } from "./engine/open-olm-machine.ts";
 import type { ErrorEvent, IncomingEvent, MatrixClientEvents } from "./events.ts";
 import type { HomeserverApi } from "./http/homeserver-api.ts";
 import type { CheckedOptions } from "./matrix-client-options.ts";
 import { Rooms } from "./rooms/rooms.ts";
 import { Encryptor } from "./send/encryptor.ts";
+import { Messages } from "./send/messages.ts";
 import { Outbox } from "./send/outbox.ts";
+import type { ClientSession } from "./session/client-session.ts";
 import type { ProcessedToDevice } from "./sync/durable-sync.ts";
 import { SyncLoop } from "./sync/sync-loop.ts";
 
@@ -20,10 +21,9 @@ import { SyncLoop } from "./sync/sync-loop.ts";
 export interface ConnectionParts {
   readonly options: CheckedOptions;
   readonly api: HomeserverApi;
-  readonly device: { readonly userId: string; readonly deviceId: string };
+  readonly session: ClientSession;
   readonly stores: Stores;
   readonly handlers: Handlers<MatrixClientEvents>;
-  readonly onOpened: (opened: OpenedEngine) => Promise<void>;
   readonly onMode: (event: ModeEvent) => void;
   readonly onError: (event: ErrorEvent) => void;
 }
@@ -43,7 +43,8 @@ export class Connection {
   #syncing: Promise<void> | undefined;
 
   constructor(parts: ConnectionParts) {
-    const { api, device, options, onMode, onOpened, stores } = parts;
+    const { api, session, options, onMode, stores } = parts;
+    const { device } = session;
     const { logger } = options;
     const encryption = () => this.supervisor.encryption;
     this.#parts = parts;
@@ -62,7 +63,7 @@ export class Connection {
       probe: options.probe,
       running: this.#runningParts(),
       away: { userId: device.userId, pauseMs: options.awayPauseMs },
-      onOpened,
+      onOpened: (opened) => session.opened(opened),
       onRunning: (running) => this.#onRunning(running),
       onMode,
     });
@@ -81,6 +82,7 @@ export class Connection {
   async start(signal: AbortSignal | undefined): Promise<void> {
     const { options, api, onError } = this.#parts;
     await this.supervisor.start();
+    await this.#parts.session.openedWithout();
     const loop = new SyncLoop({
       api,
       logger: options.logger,
@@ -103,6 +105,12 @@ export class Connection {
     }
   }
 
+  /** The kinds of messages that there are. */
+  messages(): Messages {
+    const { api, rooms, outbox } = this;
+    return new Messages({ api, rooms, outbox, encryption: () => this.supervisor.encryption });
+  }
+
   /** Stops all, and gives the lease back. Idempotent. */
   async close(): Promise<void> {
     this.#closing.abort();
@@ -113,8 +121,9 @@ export class Connection {
   }
 
   #runningParts(): ConstructorParameters<typeof Supervisor>[0]["running"] {
-    const { api, options, handlers, onError, device } = this.#parts;
+    const { api, options, handlers, onError, session } = this.#parts;
     const { logger } = options;
+    const { device } = session;
     const handOverParts = {
       handlers,
       userId: device.userId,

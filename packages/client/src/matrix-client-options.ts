@@ -1,8 +1,12 @@
 import type { KeyStoreCandidate, Logger, OnUnavailable, OpenDeviceOptions } from "@holdfast/key-store-core";
 import { MemoryKeyStore } from "@holdfast/key-store-memory";
 import { type AtRest, checkAtRest } from "./config/at-rest.ts";
+import { matrixFromEnv } from "./config/matrix.ts";
+import type { Environment } from "./config/variables.ts";
 import { MatrixClientError } from "./errors.ts";
+import { keyStoresFromEnv } from "./key-store-from-env.ts";
 import type { ShareKeysWith } from "./send/key-sharing.ts";
+import type { Credentials } from "./session/open-session.ts";
 import type { DecryptionTrust } from "./trust/trust-requirement.ts";
 
 /** Who the client is, where its keys live, and how it works. */
@@ -67,15 +71,14 @@ export type CheckedOptions = ReturnType<typeof checkOptions>;
 export function checkOptions(options: MatrixClientOptions) {
   const { homeserver, userId, accessToken, password, loginToken } = options;
   if (typeof homeserver !== "string" || homeserver === "") config("homeserver is missing: a base URL or a server name");
-  const ways = [accessToken, password, loginToken].filter((way) => way !== undefined);
-  if (ways.length !== 1) config("give one of accessToken, password and loginToken");
-  if (ways.some((way) => typeof way !== "string" || way === "")) config("the token or password is empty");
+  const credentials = credentialsOf(accessToken, password, loginToken);
   if (password !== undefined && userId === undefined) config("a password needs a userId");
   const keyStores = options.keyStores ?? [new MemoryKeyStore()];
   if (keyStores.length === 0) config("keyStores is empty");
   return Object.freeze({
     ...options,
     ...checkAtRest(options),
+    credentials,
     keyStores: Object.freeze([...keyStores]),
     onUnavailable: options.onUnavailable ?? ("fallback" as const),
     logger: options.logger ?? { debug: silent, info: silent, warn: silent, error: silent },
@@ -92,6 +95,32 @@ export function checkOptions(options: MatrixClientOptions) {
     longPollMs: count("longPollMs", options.longPollMs ?? 30_000),
     awayPauseMs: count("awayPauseMs", options.awayPauseMs ?? 3_000),
   });
+}
+
+function credentialsOf(...[accessToken, password, token]: readonly (string | undefined)[]): Credentials {
+  const ways = [accessToken, password, token].filter((way) => way !== undefined);
+  if (ways.length !== 1) config("give one of accessToken, password and loginToken");
+  if (ways.some((way) => typeof way !== "string" || way === "")) config("the token or password is empty");
+  if (accessToken !== undefined) return { type: "access-token", accessToken };
+  if (password !== undefined) return { type: "password", password };
+  return { type: "login-token", token: token as string };
+}
+
+/**
+ * The options that the environment gives; those given beside it come first.
+ *
+ * @throws `CONFIG`, `ERR_KEY_STORE_CONFIG`
+ */
+export function optionsFromEnv(env: Environment, more: Partial<MatrixClientOptions>): MatrixClientOptions {
+  const { homeserver, userId, deviceId, credentials } = matrixFromEnv(env);
+  const { candidates, policy, atRest } = keyStoresFromEnv(env, { logger: more.logger });
+  const login: Partial<MatrixClientOptions> =
+    credentials.type === "access-token"
+      ? { accessToken: credentials.accessToken }
+      : credentials.type === "password"
+        ? { password: credentials.password }
+        : { loginToken: credentials.token };
+  return { homeserver, userId, deviceId, ...login, ...atRest, keyStores: candidates, onUnavailable: policy, ...more };
 }
 
 function count(name: string, value: number): number {

@@ -1,6 +1,8 @@
+import { type KeyStoreStats, type KeyStoreStatus, messageOf } from "@holdfast/key-store-core";
 import type { ClientMode } from "./availability/client-mode.ts";
 import { Stores } from "./availability/stores.ts";
 import { encryptionUnavailable } from "./availability/supervisor.ts";
+import type { Environment } from "./config/variables.ts";
 import { Connection } from "./connection.ts";
 import type { DeviceIdentity } from "./crypto/identity-guard.ts";
 import { EventStream } from "./delivery/event-stream.ts";
@@ -9,10 +11,41 @@ import { MatrixClientError } from "./errors.ts";
 import type { IncomingEvent, MatrixClientEvents } from "./events.ts";
 import { createHomeserverApi } from "./http/create-homeserver-api.ts";
 import { discoverHomeserver } from "./http/discovery.ts";
-import { fixedToken } from "./http/token-source.ts";
-import { type CheckedOptions, checkOptions, type MatrixClientOptions } from "./matrix-client-options.ts";
+import type { HomeserverApi, JsonObject } from "./http/homeserver-api.ts";
+import {
+  type CheckedOptions,
+  checkOptions,
+  type MatrixClientOptions,
+  optionsFromEnv,
+} from "./matrix-client-options.ts";
+import { type MatrixStats, matrixStats } from "./matrix-stats.ts";
+import { type CreateRoomOptions, type JoinOptions, type MembershipOptions, RoomActions } from "./rooms/room-actions.ts";
+import type { MessageContent } from "./send/content.ts";
+import type { Messages, OutgoingFile } from "./send/messages.ts";
 import type { SendOptions } from "./send/outbox.ts";
 import type { Sent } from "./send/outbox-item.ts";
+import { ClientSession } from "./session/client-session.ts";
+
+/** What a client can say of itself at any time. */
+export interface ClientStatus {
+  /** `undefined` before {@link MatrixClient.connect}. */
+  readonly mode: ClientMode | undefined;
+  readonly keyStoreAvailable: boolean;
+  /** Why encryption is paused or off; `undefined` where it runs. */
+  readonly reason: string | undefined;
+  /** The key store that is used or waited for; `undefined` before {@link MatrixClient.connect}. */
+  readonly keyStore: KeyStoreStatus | undefined;
+}
+
+/** The figures of a client. */
+export interface ClientStats extends ClientStatus {
+  /** `undefined` before {@link MatrixClient.connect}. */
+  readonly store: KeyStoreStats | undefined;
+  /** `undefined` where the key store cannot be asked. */
+  readonly matrix: MatrixStats | undefined;
+  /** What waits to be handed over, for its key, or for another try; `undefined` while the store is away. */
+  readonly waiting: { readonly inbox: number; readonly held: number; readonly setAside: number } | undefined;
+}
 
 /**
  * A Matrix client for programs on Node.js whose keys survive. Register handlers
@@ -21,8 +54,12 @@ import type { Sent } from "./send/outbox-item.ts";
 export class MatrixClient implements AsyncDisposable {
   readonly #options: CheckedOptions;
   readonly #handlers = new Handlers<MatrixClientEvents>();
-  #connection: Connection | undefined;
   readonly #ending = new AbortController();
+  #stores: Stores | undefined;
+  #connection: Connection | undefined;
+  #messages: Messages | undefined;
+  #actions: RoomActions | undefined;
+  #connecting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
   /** @throws `CONFIG`; `ERR_KEY_STORE_CONFIG` for a malformed key or passphrase */
@@ -30,47 +67,40 @@ export class MatrixClient implements AsyncDisposable {
     this.#options = checkOptions(options);
   }
 
+  /**
+   * A client of whom the environment says who it is and where its keys live; see
+   * the table of variables in the README.
+   *
+   * @throws `CONFIG`, `ERR_KEY_STORE_CONFIG` for a malformed or missing value
+   */
+  static fromEnv(env: Environment = process.env, options: Partial<MatrixClientOptions> = {}): MatrixClient {
+    return new MatrixClient(optionsFromEnv(env, options));
+  }
+
   /** What serves the keys; `undefined` before {@link connect}. */
   get mode(): ClientMode | undefined {
     return this.#connection?.mode;
   }
 
+  /** Whether the key store that was asked for serves now. */
+  get keyStoreAvailable(): boolean {
+    return this.#connection?.supervisor.keyStoreAvailable ?? false;
+  }
+
+  get status(): ClientStatus {
+    const { mode, keyStoreAvailable } = this;
+    const keyStore = this.#stores?.current?.status;
+    return { mode, keyStoreAvailable, reason: this.#connection?.supervisor.reason, keyStore };
+  }
+
+  /** `undefined` before it is known, in {@link connect}. */
   get userId(): string | undefined {
     return this.#connection?.userId;
   }
 
+  /** `undefined` before it is known, in {@link connect}. */
   get deviceId(): string | undefined {
     return this.#connection?.deviceId;
-  }
-
-  on<Name extends keyof MatrixClientEvents>(name: Name, handler: Handler<MatrixClientEvents[Name]>): () => void {
-    return this.#handlers.on(name, handler);
-  }
-
-  async connect(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    const { logger, homeserver, accessToken = "" } = this.#options;
-    const { baseUrl } = await discoverHomeserver(homeserver, { logger, signal: options.signal });
-    const api = createHomeserverApi({ baseUrl, logger, tokens: fixedToken(accessToken) });
-    const who = await api.request("GET", "/v3/account/whoami", { signal: options.signal });
-    const device = { userId: String(who.user_id), deviceId: String(who.device_id) };
-    const { keyStores: candidates, onUnavailable } = this.#options;
-    const stores = new Stores({ candidates, onUnavailable, logger });
-    this.#connection = new Connection({
-      options: this.#options,
-      api,
-      device,
-      stores,
-      handlers: this.#handlers,
-      onOpened: async () => {},
-      onMode: (event) =>
-        void this.#handlers.emit("mode", event).catch((error) => this.#failed(error, "calling a handler of mode")),
-      onError: (event) => void this.#handlers.emit("error", event).catch(() => {}),
-    });
-    await this.#connection.start(options.signal);
-  }
-
-  async send(roomId: string, type: string, content: IncomingEvent["content"], options?: SendOptions): Promise<Sent> {
-    return this.#connected().outbox.send(roomId, type, content, options);
   }
 
   /** The public keys of this device, in unpadded base64; `undefined` while encryption is not there. */
@@ -78,17 +108,126 @@ export class MatrixClient implements AsyncDisposable {
     return this.#connection?.supervisor.running?.encryption.identity;
   }
 
+  /** The Client-Server API, as this device. @throws `CLOSED` before {@link connect} */
+  get api(): HomeserverApi {
+    return this.#connected().api;
+  }
+
+  /** Sends texts, files, reactions, edits, replies. @throws `CLOSED` before {@link connect} */
+  get messages(): Messages {
+    this.#messages ??= this.#connected().messages();
+    return this.#messages;
+  }
+
+  /**
+   * Adds a handler; answers with how to take it off. What is delivered from the
+   * homeserver counts as done when all its handlers have resolved, and comes
+   * again, also to the next process, until then.
+   */
+  on<Name extends keyof MatrixClientEvents>(name: Name, handler: Handler<MatrixClientEvents[Name]>): () => void {
+    return this.#handlers.on(name, handler);
+  }
+
   /**
    * Messages one after the other, for `for await`: one counts as done when the
    * next is asked for. Begin before {@link connect}, so that none is missed.
    */
-  messages(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<IncomingEvent> {
+  incoming(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<IncomingEvent> {
     const stream: EventStream<IncomingEvent> = new EventStream(() => off());
     const off = this.on("message", stream.handler);
     const end = (): void => stream.end();
     options.signal?.addEventListener("abort", end, { once: true });
     this.#ending.signal.addEventListener("abort", end, { once: true });
     return stream;
+  }
+
+  /**
+   * Logs in, opens the device on its key store or begins without, and syncs.
+   * Resolves when the first answer was taken in. A key store that is not there is
+   * no failure: see {@link mode}.
+   *
+   * @throws `HOMESERVER_UNREACHABLE`, `LOGIN_REFUSED`, `CONFIG`; `ERR_KEY_STORE_UNAVAILABLE` with
+   * `onUnavailable: "fail"`; `ERR_KEY_STORE_WRONG_KEY`, `ERR_KEY_STORE_CONFIG`, `ERR_KEY_STORE_CORRUPT`,
+   * `ERR_KEY_STORE_ROLLBACK`, `ERR_KEY_STORE_SCHEMA_TOO_NEW`; `CLOSED`; the signal's reason
+   */
+  connect(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    this.#connecting ??= this.#connect(options.signal).catch(async (error) => {
+      await this.close();
+      throw error;
+    });
+    return this.#connecting;
+  }
+
+  /**
+   * Sends an event to a room, encrypted where the room is. Resolves with its id
+   * when the homeserver has it. It is durable before it is first sent: after a
+   * crash it is sent again, under the same transaction id.
+   *
+   * @throws `REQUEST_REFUSED`, `ROOM_ENCRYPTION_UNKNOWN`, `ENCRYPTION_UNAVAILABLE`, `CLOSED`, the signal's reason
+   */
+  send(roomId: string, type: string, content: JsonObject, options?: SendOptions): Promise<Sent> {
+    return this.#connected().outbox.send(roomId, type, content, options);
+  }
+
+  /** As `messages.sendText`. @throws as {@link send} */
+  sendText(roomId: string, body: string, options?: SendOptions): Promise<Sent> {
+    return this.messages.sendText(roomId, body, options);
+  }
+
+  /** As `messages.sendMessage`. @throws as {@link send} */
+  sendMessage(roomId: string, content: MessageContent, options?: SendOptions): Promise<Sent> {
+    return this.messages.sendMessage(roomId, content, options);
+  }
+
+  /** As `messages.sendFile`. @throws as {@link send} */
+  sendFile(roomId: string, file: OutgoingFile, options?: SendOptions): Promise<Sent> {
+    return this.messages.sendFile(roomId, file, options);
+  }
+
+  /** As `messages.react`. @throws as {@link send} */
+  react(roomId: string, eventId: string, key: string, options?: SendOptions): Promise<Sent> {
+    return this.messages.react(roomId, eventId, key, options);
+  }
+
+  /** As `messages.redact`. @throws as {@link send} */
+  redact(roomId: string, eventId: string, reason?: string, options?: SendOptions): Promise<Sent> {
+    return this.messages.redact(roomId, eventId, reason, options);
+  }
+
+  /** Makes a room, and answers with its id. @throws as `RoomActions` */
+  createRoom(options?: CreateRoomOptions): Promise<string> {
+    return this.#roomActions.createRoom(options);
+  }
+
+  /** Joins a room by its id or alias, and answers with its id. @throws as `RoomActions` */
+  join(roomIdOrAlias: string, options?: JoinOptions): Promise<string> {
+    return this.#roomActions.join(roomIdOrAlias, options);
+  }
+
+  /** Invites a user to a room. @throws as `RoomActions` */
+  invite(roomId: string, userId: string, options?: MembershipOptions): Promise<void> {
+    return this.#roomActions.invite(roomId, userId, options);
+  }
+
+  /** Leaves a room, or declines an invitation to it. @throws as `RoomActions` */
+  leave(roomId: string, options?: MembershipOptions): Promise<void> {
+    return this.#roomActions.leave(roomId, options);
+  }
+
+  /** Shares a room's key ahead of the first message, so that it goes out faster. @throws as {@link send} */
+  prepareToEncrypt(roomId: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    return this.#connected().encryptor.prepare(roomId, options.signal);
+  }
+
+  /**
+   * Answers an event, once: while the event's handlers have not ended, the same
+   * answer (the same `n`) of a handler that is called again is the one that was sent.
+   *
+   * @throws as {@link send}
+   */
+  reply(to: IncomingEvent, body: string, n = 0): Promise<Sent> {
+    const options = { transactionId: `reply ${n} to ${to.eventId}`, owner: to.eventId };
+    return this.messages.reply(to.roomId, to, { msgtype: "m.text", body }, options);
   }
 
   /**
@@ -103,9 +242,17 @@ export class MatrixClient implements AsyncDisposable {
     return supervisor.running.retrySetAside();
   }
 
+  /** The figures of the key store, and what it holds in Matrix's terms. Never throws. */
+  async stats(): Promise<ClientStats> {
+    const store = await this.#stores?.current?.stats();
+    const running = this.#connection?.supervisor.running;
+    const waiting = await running?.waiting().catch(() => undefined);
+    return { ...this.status, store, matrix: store && matrixStats(store), waiting };
+  }
+
+  /** Stops syncing, ends sends with `CLOSED`, and gives the device's lease back. What was not done stays where it is. Idempotent. */
   close(): Promise<void> {
-    this.#ending.abort();
-    this.#closing ??= this.#connection?.close() ?? Promise.resolve();
+    this.#closing ??= this.#close();
     return this.#closing;
   }
 
@@ -113,8 +260,50 @@ export class MatrixClient implements AsyncDisposable {
     return this.close();
   }
 
-  #failed(error: unknown, doing: string): void {
-    this.#options.logger.error(`A handler failed: ${doing}: ${String(error)}`);
+  async #connect(given: AbortSignal | undefined): Promise<void> {
+    const signal = given === undefined ? this.#ending.signal : AbortSignal.any([given, this.#ending.signal]);
+    signal.throwIfAborted();
+    const { logger, homeserver, keyStores: candidates, onUnavailable, credentials, userId, deviceId } = this.#options;
+    const { deviceDisplayName, lease, waitMs } = this.#options;
+    const { baseUrl } = await discoverHomeserver(homeserver, { logger, signal });
+    this.#stores = new Stores({ candidates, onUnavailable, logger });
+    const { keyStore, mode } = await this.#stores.resolve();
+    const session = await ClientSession.begin(
+      { baseUrl, credentials, userId, deviceId, deviceDisplayName, logger, lease: { lease, waitMs }, signal },
+      mode === "waiting" ? undefined : keyStore,
+    );
+    const api = createHomeserverApi({ baseUrl, logger, tokens: session });
+    this.#connection = new Connection({
+      options: this.#options,
+      api,
+      session,
+      stores: this.#stores,
+      handlers: this.#handlers,
+      onMode: (event) => this.#tell("mode", event),
+      onError: (event) => {
+        logger.error(`While ${event.doing}: ${messageOf(event.error)}`);
+        this.#tell("error", event);
+      },
+    });
+    await this.#connection.start(signal);
+  }
+
+  async #close(): Promise<void> {
+    this.#ending.abort(new MatrixClientError("CLOSED", "the client was closed"));
+    await this.#connection?.close();
+    await this.#stores?.close();
+  }
+
+  /** What no handler takes is in the log; what a handler fails at is told there too, and goes no further. */
+  #tell<Name extends "mode" | "error">(name: Name, event: MatrixClientEvents[Name]): void {
+    this.#handlers
+      .emit(name, event)
+      .catch((error) => this.#options.logger.error(`A handler of ${name} failed: ${messageOf(error)}`));
+  }
+
+  get #roomActions(): RoomActions {
+    this.#actions ??= new RoomActions(this.#connected());
+    return this.#actions;
   }
 
   #connected(): Connection {

@@ -148,7 +148,7 @@ describe("handlers", () => {
     const reader = world.client(bob);
     const read: string[] = [];
     const loop = (async () => {
-      for await (const { content } of reader.client.messages()) {
+      for await (const { content } of reader.client.incoming()) {
         read.push(String(content.body));
         if (read.length === 2) break;
       }

@@ -131,6 +131,11 @@ export class Running implements SyncTarget {
     return this.held.keysWaitedFor().map((key) => this.#delivery.retry(key));
   }
 
+  /** How much waits: to be handed over, for its key, for another try. */
+  async waiting(): Promise<{ inbox: number; held: number; setAside: number }> {
+    return { inbox: await this.inbox.size(), held: this.held.size, setAside: await this.setAside.size() };
+  }
+
   /** Puts what was set aside back into the inbox; answers with how many they are. */
   async retrySetAside(): Promise<number> {
     let count = 0;

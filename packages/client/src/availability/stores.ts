@@ -22,6 +22,7 @@ export class Stores {
   readonly #options: StoresOptions;
   #resolved: ResolvedKeyStore | undefined;
   #preferred: KeyStore | undefined;
+  #current: KeyStore | undefined;
 
   constructor(options: StoresOptions) {
     this.#options = options;
@@ -34,9 +35,20 @@ export class Stores {
     return this.#resolved;
   }
 
-  /** What the start has chosen; `undefined` before. */
-  get resolved(): ResolvedKeyStore | undefined {
+  /** What the start has chosen. @throws TypeError before {@link resolve} */
+  get resolved(): ResolvedKeyStore {
+    if (this.#resolved === undefined) throw new TypeError("no key store was resolved yet");
     return this.#resolved;
+  }
+
+  /** The store that is used or waited for; `undefined` before {@link resolve}. */
+  get current(): KeyStore | undefined {
+    return this.#current ?? this.#resolved?.keyStore;
+  }
+
+  /** Another store than the one of the start is used from now on. */
+  use(keyStore: KeyStore): void {
+    this.#current = keyStore;
   }
 
   /** The store that was asked for, where it is there now. */

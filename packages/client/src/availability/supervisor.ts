@@ -52,6 +52,7 @@ export class Supervisor {
   #mode: ClientMode | undefined;
   #reason: string | undefined;
   #running: Running | undefined;
+  #onPreferred = false;
   #away: AwaySync | undefined;
   #heldToken: string | undefined;
   #probing: Promise<void> | undefined;
@@ -69,6 +70,11 @@ export class Supervisor {
     return this.#reason;
   }
 
+  /** Whether the store that was asked for serves now. */
+  get keyStoreAvailable(): boolean {
+    return this.#running !== undefined && this.#onPreferred;
+  }
+
   /** The device at work; `undefined` while its store is away. */
   get running(): Running | undefined {
     return this.#running;
@@ -79,20 +85,20 @@ export class Supervisor {
   }
 
   /**
-   * Resolves a store and opens the device on it, or begins without.
+   * Opens the device on the store that was resolved, or begins without.
    *
-   * @throws what `resolveKeyStore` throws; `ERR_KEY_STORE_WRONG_KEY`, `ERR_KEY_STORE_CONFIG`,
+   * @throws `ERR_KEY_STORE_WRONG_KEY`, `ERR_KEY_STORE_CONFIG`,
    * `ERR_KEY_STORE_CORRUPT`, `ERR_KEY_STORE_ROLLBACK`: loud at the start; what `onOpened` throws
    */
   async start(): Promise<void> {
     const { stores } = this.#parts;
-    const { keyStore, mode, degraded } = await stores.resolve();
+    const { keyStore, mode, degraded } = stores.resolved;
     if (mode === "waiting") {
       const status = keyStore.status.state === "unavailable" ? keyStore.status.reason : "it is not ready";
       return this.#goAway("waiting", `${keyStore.name} key store unavailable: ${status}`, undefined, "probe");
     }
     try {
-      await this.#openOn(keyStore, mode);
+      await this.#openOn(keyStore, mode, !degraded);
       // The store that was asked for is looked for while another serves.
       if (degraded) this.#probe();
     } catch (error) {
@@ -130,7 +136,7 @@ export class Supervisor {
     await this.#parts.stores.close();
   }
 
-  async #openOn(keyStore: KeyStore, mode: ClientMode): Promise<void> {
+  async #openOn(keyStore: KeyStore, mode: ClientMode, preferred: boolean): Promise<void> {
     const { atRest, device, lease, onOpened, onRunning, running: parts } = this.#parts;
     const signal = this.#closing.signal;
     const opened = await openEngine({ keyStore, ...device, ...atRest, ...lease, signal });
@@ -142,13 +148,15 @@ export class Supervisor {
     }
     const onFatal = (error: unknown): void => void this.#end(running, error);
     const running = await Running.start(opened, { ...parts, delivered: this.#delivered, onFatal }, signal);
-    running.encryption.deviceStore.failed.addEventListener("abort", () => void this.#lost(running, keyStore), {
-      once: true,
-    });
     this.#running = running;
+    this.#onPreferred = preferred;
+    this.#parts.stores.use(keyStore);
     this.#away?.end();
     this.#away = undefined;
     this.#enter(mode, undefined, undefined);
+    const { failed } = running.encryption.deviceStore;
+    failed.addEventListener("abort", () => void this.#lost(running, keyStore), { once: true });
+    if (failed.aborted) return this.#lost(running, keyStore);
     onRunning(running);
     running.begin();
   }
@@ -210,7 +218,7 @@ export class Supervisor {
 
   /** Opens the device on the store that was asked for; what the store in its place holds goes there first. */
   async #changeTo(keyStore: KeyStore): Promise<void> {
-    await this.#openOn(keyStore, keyStore.mode);
+    await this.#openOn(keyStore, keyStore.mode, true);
   }
 
   #enter(mode: ClientMode, reason: string | undefined, error: unknown): void {

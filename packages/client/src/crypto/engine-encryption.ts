@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { Change, DeviceStore, Logger } from "@holdfast/key-store-core";
 import { type OlmMachine, type OutgoingRequest, RequestType } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { OlmEngine } from "../engine/olm-engine.ts";
@@ -34,6 +35,8 @@ export class EngineEncryption implements Encryption {
   readonly #listeners = new Set<(keys: readonly RoomKey[]) => void>();
   readonly #rounds = new Rounds(() => this.#flushOnce());
   readonly #closing = new AbortController();
+  /** Where code runs that {@link run} called, until its work has settled. */
+  readonly #scope = new AsyncLocalStorage<{ open: boolean }>();
 
   constructor({ engine, collection, api, logger }: EngineEncryptionParts) {
     this.#engine = engine;
@@ -54,11 +57,22 @@ export class EngineEncryption implements Encryption {
   }
 
   run<T>(work: (machine: OlmMachine) => Promise<T>): Promise<T> {
-    return this.#engine.run(work);
+    const scope = { open: true };
+    return this.#engine.run((machine) =>
+      this.#scope.run(scope, async () => {
+        try {
+          return await work(machine);
+        } finally {
+          scope.open = false;
+        }
+      }),
+    );
   }
 
   commit(changes: readonly Change[]): Promise<void> {
-    return this.deviceStore.commit(changes);
+    if (this.#scope.getStore()?.open) return this.deviceStore.commit(changes);
+    // In a batch of its own: a commit that somebody else's batch takes along resolves before it is durable.
+    return this.deviceStore.batch(() => this.deviceStore.commit(changes));
   }
 
   async send(request: EngineRequest, signal?: AbortSignal): Promise<void> {
