@@ -107,6 +107,14 @@ describe("a download", () => {
     expect(await apiOf(server).download(MXC, { maxBytes: 300_000 })).toHaveLength(300_000);
   });
 
+  it("is given up and made again where it stands still, as an upload is", async () => {
+    await using server = await startScript("silence", { body: "moves" }, "silence", { body: { content_uri: MXC } });
+    const api = createHomeserverApi({ baseUrl: server.url, mediaIdleMs: 50, retry: FAST });
+    expect(Buffer.from(await api.download(MXC)).toString()).toBe("moves");
+    expect(await api.upload(bytes)).toBe(MXC);
+    expect(server.received).toHaveLength(4);
+  });
+
   it("ends with its signal", async () => {
     const controller = new AbortController();
     await using server = await startServer(() => {

@@ -1,6 +1,9 @@
 // Taken at load: test suites replace them, and a network that is there is not theirs to stop.
 const [setTimer, clearTimer] = [setTimeout, clearTimeout];
 
+/** Longer than this a timer cannot wait: it would end at once. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** The end of one attempt: the caller's signal, or too long a time without progress. */
 export interface AttemptLimit extends Disposable {
   readonly signal: AbortSignal;
@@ -18,10 +21,13 @@ export function attemptLimit(limitMs: number, outer: AbortSignal | undefined): A
   const controller = new AbortController();
   let late = false;
   const start = () =>
-    setTimer(() => {
-      late = true;
-      controller.abort();
-    }, limitMs);
+    setTimer(
+      () => {
+        late = true;
+        controller.abort();
+      },
+      Math.min(limitMs, LONGEST_MS),
+    );
   const follow = () => controller.abort(outer?.reason);
   let timer = start();
   if (outer?.aborted === true) follow();

@@ -24,12 +24,12 @@ export interface HomeserverApiOptions {
   readonly userAgent?: string | undefined;
   /** The longest answer of the API, in bytes. Default: 128 MiB. */
   readonly maxResponseBytes?: number | undefined;
+  /** How long an upload or download may stand still, in milliseconds. Default: 60,000: a homeserver fetches from others first. */
+  readonly mediaIdleMs?: number | undefined;
   readonly retry?: Partial<RetryLimits> | undefined;
 }
 
 const MIB = 1024 * 1024;
-/** How long media may stand still, in milliseconds: a repository fetches from other servers before it answers. */
-const MEDIA_IDLE_MS = 60_000;
 
 /**
  * The {@link HomeserverApi} of one homeserver over HTTP: Matrix Client-Server
@@ -57,6 +57,7 @@ class HttpHomeserverApi implements HomeserverApi {
   readonly #fetch: Fetch;
   readonly #userAgent: string;
   readonly #maxResponseBytes: number;
+  readonly #mediaIdleMs: number;
   readonly #limits: RetryLimits;
 
   constructor(options: HomeserverApiOptions) {
@@ -66,6 +67,7 @@ class HttpHomeserverApi implements HomeserverApi {
     this.#fetch = options.fetch ?? fetch;
     this.#userAgent = options.userAgent ?? "holdfast";
     this.#maxResponseBytes = options.maxResponseBytes ?? 128 * MIB;
+    this.#mediaIdleMs = options.mediaIdleMs ?? 60_000;
     this.#limits = { ...RETRY_LIMITS, ...options.retry };
   }
 
@@ -102,7 +104,7 @@ class HttpHomeserverApi implements HomeserverApi {
         url,
         headers: { "content-type": contentType, "content-length": String(bytes.byteLength) },
         body: bytes,
-        limitMs: MEDIA_IDLE_MS,
+        limitMs: this.#mediaIdleMs,
         limits: "idle",
         redirect: "manual",
         maxBytes: MIB,
@@ -140,7 +142,7 @@ class HttpHomeserverApi implements HomeserverApi {
       url: `${this.baseUrl}${path}`,
       headers: {},
       body: undefined,
-      limitMs: MEDIA_IDLE_MS,
+      limitMs: this.#mediaIdleMs,
       limits: "idle",
       // To where the media is kept; fetch does not send the token to another origin.
       redirect: "follow",
