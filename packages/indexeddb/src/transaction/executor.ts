@@ -108,7 +108,7 @@ export class Executor implements Task, Work {
       return;
     }
     this.#running = [job];
-    this.#finishAfter(waiting);
+    this.#goOnAfter(waiting, () => this.#finish());
   }
 
   #runGroup(): void {
@@ -150,34 +150,30 @@ export class Executor implements Task, Work {
   }
 
   /**
-   * Runs the group, whose plan was carried out. One that writes is waited for
-   * before the next; those that still have to read do so together.
+   * Runs the group from one job on; its plan was carried out. Those that still
+   * have to read do so together; one that writes is waited for before the next,
+   * and has none in its group that reads more.
    */
   #runFrom(first: number): void {
     const jobs = this.#running;
-    let reads: Promise<void>[] | undefined;
+    const reads: Promise<void>[] = [];
     for (let at = first; at < jobs.length; at += 1) {
       const job = jobs[at] as Job; // within its length
       const waiting = run(job, this.#transaction);
       if (waiting === undefined) continue;
       if (job.operation.writes) {
-        waiting.then(() => {
-          if (this.#cancelled) return;
-          this.#runFrom(at + 1);
-          this.#work();
-        });
+        this.#goOnAfter(waiting, () => this.#runFrom(at + 1));
         return;
       }
-      if (reads === undefined) reads = [waiting];
-      else reads.push(waiting);
+      reads.push(waiting);
     }
-    if (reads === undefined) this.#finish();
-    else this.#finishAfter(reads.length === 1 ? (reads[0] as Promise<void>) : Promise.all(reads));
+    if (reads.length === 0) this.#finish();
+    else this.#goOnAfter(Promise.all(reads), () => this.#finish());
   }
 
-  #finishAfter(waiting: Promise<unknown>): void {
+  #goOnAfter(waiting: Promise<unknown>, next: () => void): void {
     waiting.then(() => {
-      this.#finish();
+      if (!this.#cancelled) next();
       this.#work();
     });
   }
