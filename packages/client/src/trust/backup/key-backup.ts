@@ -150,6 +150,12 @@ export class KeyBackup {
     return saved === undefined ? false : this.#restore.one(saved, roomId, sessionId, signal);
   }
 
+  /** Whether this device has the key of a backup, so that it can read what is in it. */
+  async hasKey(): Promise<boolean> {
+    const { decryptionKey } = await this.#encryption.run((machine) => machine.getBackupKeys());
+    return decryptionKey !== undefined;
+  }
+
   /**
    * Takes a backup's key that another device of the account has sent, as it does
    * after a verification. Answers whether one was taken.
