@@ -1,4 +1,4 @@
-import { createClient, type MatrixClient } from "matrix-js-sdk";
+import { ClientEvent, createClient, type MatrixClient, SyncState } from "matrix-js-sdk";
 import type { CryptoApi, CryptoCallbacks } from "matrix-js-sdk/lib/crypto-api/index.js";
 import type { Logger } from "matrix-js-sdk/lib/logger.js";
 import { logIn, type User } from "./device.ts";
@@ -30,4 +30,15 @@ export async function newSdkClient(user: User, cryptoCallbacks: CryptoCallbacks 
   const crypto = client.getCrypto();
   if (crypto === undefined) throw new Error("matrix-js-sdk has no crypto");
   return { client, crypto, user, deviceId, [Symbol.dispose]: () => client.stopClient() };
+}
+
+/** Lets a client sync, and waits for the first. */
+export async function startSdk({ client }: SdkClient): Promise<void> {
+  const synced = new Promise<void>((resolve) => {
+    client.on(ClientEvent.Sync, (state) => {
+      if (state === SyncState.Prepared || state === SyncState.Syncing) resolve();
+    });
+  });
+  await client.startClient({ initialSyncLimit: 1 });
+  await synced;
 }

@@ -1,11 +1,16 @@
 import { randomUUID } from "node:crypto";
 import { path } from "../../src/http/path.ts";
+import type { ProcessedToDevice } from "../../src/sync/durable-sync.ts";
 import type { Verification } from "../../src/trust/verification/verification.ts";
 import { Verifications, type VerificationsParts } from "../../src/trust/verification/verifications.ts";
 import type { Device } from "./device.ts";
 
 /** A device's verifications, fed by syncs in the background until the device is closed. */
-export function verifying(device: Device, parts: Partial<VerificationsParts> = {}): Verifications {
+export function verifying(
+  device: Device,
+  parts: Partial<VerificationsParts> = {},
+  onToDevice: (messages: readonly ProcessedToDevice[]) => Promise<void> = async () => {},
+): Verifications {
   const verifications = new Verifications({
     encryption: device.encryption,
     sendToRoom: async (roomId, type, content) => {
@@ -19,6 +24,7 @@ export function verifying(device: Device, parts: Partial<VerificationsParts> = {
     while (!stopping.signal.aborted) {
       const { toDevice, timeline } = await device.sync(10_000, stopping.signal);
       await verifications.receiveToDevice(toDevice);
+      await onToDevice(toDevice);
       for (const { roomId, event } of timeline) {
         const { event_id: eventId, sender, type, content, origin_server_ts: timestamp } = event;
         await verifications.receiveRoomEvent({ roomId, eventId, sender, type, content, timestamp, raw: event });
