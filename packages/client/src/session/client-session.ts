@@ -49,7 +49,7 @@ export class ClientSession implements TokenSource {
     }
     if (options.deviceId !== undefined)
       return new ClientSession(options, { userId, deviceId: options.deviceId }, undefined);
-    const known = keyStore && (await findDevice(keyStore, userId, { ...lease, signal }));
+    const known = keyStore && (await findDevice(keyStore, userId, { ...lease, signal, logger }));
     if (known === undefined && keyStore === undefined) {
       logger.warn(
         "Logging in as a new device: which one was logged in before is in the key store, which is not there. A device id would say it",
