@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chown, cp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { appendFile, chown, cp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import postgres from "postgres";
 import { EmbeddedPostgres } from "./embedded.ts";
@@ -9,7 +9,10 @@ import { freePort, sharedDirectory, watchOver } from "./machine.ts";
 export interface DevPostgresOptions {
   /** Settings of `postgresql.conf`, such as `{ fsync: "off" }`. Default: durable ones. */
   readonly settings?: Readonly<Record<string, string>> | undefined;
-  /** Start as a hot standby of this server, from a copy of its files; it must be stopped. */
+  /**
+   * Start as a hot standby of this server, from a copy of its files, for which
+   * it must be stopped; the standby follows it whenever it runs.
+   */
   readonly standbyOf?: DevPostgres | undefined;
 }
 
@@ -25,6 +28,8 @@ export interface DevPostgres extends AsyncDisposable {
   url(database?: string): string;
   /** Makes an empty database, and answers with its address. */
   createDatabase(): Promise<string>;
+  /** Makes a standby a server that takes commits, on a timeline of its own. */
+  promote(): Promise<void>;
   /** Stops the server: `"fast"` ends sessions and shuts down, `"immediate"` is as good as a power cut. */
   stop(mode?: "fast" | "immediate"): Promise<void>;
   /** Stops it as a power cut does: `stop("immediate")`. */
@@ -83,7 +88,7 @@ class Server implements DevPostgres {
   readonly #log: string[] = [];
   readonly #embedded: InstanceType<typeof EmbeddedPostgres>;
   readonly #guard: { done(): void };
-  readonly #standbyReady = Promise.withResolvers<void>();
+  #standbyReady = Promise.withResolvers<void>();
   #running = false;
   #databases = 0;
 
@@ -118,6 +123,9 @@ class Server implements DevPostgres {
     const { uid, gid } = await stat(primary.dataDirectory);
     await cp(primary.dataDirectory, this.dataDirectory, { recursive: true, preserveTimestamps: true });
     await writeFile(join(this.dataDirectory, "standby.signal"), "");
+    const { host, port, user, password } = primary;
+    const conninfo = `host=${host} port=${port} user=${user} password='${password}'`.replaceAll("'", "''");
+    await appendFile(join(this.dataDirectory, "postgresql.conf"), `\nprimary_conninfo = '${conninfo}'\n`);
     await ownAll(this.dataDirectory, uid, gid);
   }
 
@@ -134,6 +142,7 @@ class Server implements DevPostgres {
 
   async start(): Promise<void> {
     if (this.#running) return;
+    this.#standbyReady = Promise.withResolvers<void>();
     const started = this.#embedded.start().catch(() => {
       throw new Error(`PostgreSQL did not start:\n${this.#log.join("")}`);
     });
@@ -159,6 +168,16 @@ class Server implements DevPostgres {
       return;
     }
     await this.#embedded.stop();
+  }
+
+  async promote(): Promise<void> {
+    const sql = postgres(this.url(), { max: 1, onnotice: () => {} });
+    try {
+      const [row] = await sql<{ promoted: boolean }[]>`select pg_promote() as promoted`;
+      if (row?.promoted !== true) throw new Error("the standby was not promoted");
+    } finally {
+      await sql.end();
+    }
   }
 
   stopImmediate(): Promise<void> {

@@ -71,6 +71,8 @@ export interface TcpProxy extends AsyncDisposable {
   /** Holds back every chunk from now on for so many milliseconds. */
   delay(ms: number): void;
   setMode(mode: ProxyMode): Promise<void>;
+  /** Where connections lead that are accepted from now on: what a name does after a failover. */
+  retarget(target: TcpProxyOptions["target"]): void;
   /** Damages all connections that are open. Default: `"cut"`. */
   severAll(how?: "cut" | "reset"): void;
 }
@@ -92,7 +94,7 @@ export async function startTcpProxy(options: TcpProxyOptions): Promise<TcpProxy>
 
 class FaultyProxy implements TcpProxy {
   readonly host = "127.0.0.1";
-  readonly #target: { readonly host: string; readonly port: number };
+  #target: { readonly host: string; readonly port: number };
   readonly #links = new Set<Link>();
   readonly #traffic = { toServer: 0, toClient: 0 };
   /** Servers that listen no more, each until its last connection is over. */
@@ -155,6 +157,10 @@ class FaultyProxy implements TcpProxy {
     for (const link of this.#links) link.setSilent(mode === "silence");
     if (mode === "refuse") this.#stopListening();
     else if (this.#server === undefined) await this.listen();
+  }
+
+  retarget({ host = "127.0.0.1", port }: TcpProxyOptions["target"]): void {
+    this.#target = { host, port };
   }
 
   severAll(how: "cut" | "reset" = "cut"): void {

@@ -41,6 +41,14 @@ import type { Statements } from "./sql.ts";
 
 const EMPTY = new Uint8Array();
 
+/** A device as its opening found it. */
+export interface TakenDevice {
+  readonly id: bigint;
+  readonly collections: CollectionIds;
+  readonly guard: Guard;
+  readonly lineage: string | undefined;
+}
+
 /** One device's rows. */
 export class PostgresDevice implements DeviceDriver {
   readonly #executor: Executor;
@@ -51,13 +59,28 @@ export class PostgresDevice implements DeviceDriver {
   #collections: CollectionIds | undefined;
   /** Counts commits and looks: who ends after another one began knows less than it. */
   #turn = 0;
+  /** The row as it was acknowledged last; `undefined` while that is not known. */
+  #known: Guard | undefined;
+  /** The lineage in which the row was known to be whole. */
+  #lineage: string | undefined;
 
-  constructor(executor: Executor, sql: Statements, leases: Leases, id: bigint, collections: CollectionIds) {
+  constructor(executor: Executor, sql: Statements, leases: Leases, { id, collections, guard, lineage }: TakenDevice) {
     this.#executor = executor;
     this.#sql = sql;
     this.#leases = leases;
     this.#id = String(id);
     this.#collections = collections;
+    this.#known = guard;
+    this.#lineage = lineage;
+  }
+
+  /** Tells the database that the device has come whole into another lineage, where it has. */
+  async confirm(lineage: string): Promise<void> {
+    if (this.#known === undefined || this.#lineage === lineage) return;
+    const parameters = [...this.#guardOf(this.#known), lineage];
+    const { affected } = await this.#executor.run("a look at the lineage", this.#sql.confirmLineage, parameters);
+    // Not the row that is known: a commit runs, or the row has gone back, and the next commit tells.
+    if (affected > 0) this.#lineage = lineage;
   }
 
   async getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
@@ -89,14 +112,19 @@ export class PostgresDevice implements DeviceDriver {
     const before = this.#collections ?? (await this.#readCollections());
     // Until the outcome is known, so are the ids not.
     this.#collections = undefined;
+    this.#known = undefined;
     const applied = await this.#apply(guard, changes, before);
-    if (this.#turn === turn) this.#collections = applied ? idsAfter(before, changes) : before;
+    if (this.#turn === turn) {
+      this.#collections = applied ? idsAfter(before, changes) : before;
+      this.#known = applied ? { ...guard, revision: guard.revision + 1n } : undefined;
+    }
     return applied;
   }
 
   async mark(guard: Guard, { move, deviceId }: DeviceMark): Promise<boolean> {
     const parameters = [...this.#guardOf(guard), ...moveParameters(move), deviceId ?? null];
     const { affected } = await this.#executor.commit("a commit", this.#sql.mark, parameters);
+    this.#known = affected > 0 ? { ...guard, revision: guard.revision + 1n } : undefined;
     return affected > 0;
   }
 
@@ -118,6 +146,7 @@ export class PostgresDevice implements DeviceDriver {
   }
 
   async release(holderId: string): Promise<void> {
+    this.#known = undefined;
     this.#leases.letGo(holderId);
     await this.#executor.run("giving the lease back", this.#sql.release, [this.#id, holderId]);
   }

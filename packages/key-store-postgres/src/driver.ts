@@ -30,6 +30,8 @@ interface LockedDevice {
   readonly state: DeviceState;
   readonly isInForce: boolean;
   readonly move: DeviceMove | undefined;
+  /** In which lineage it was last known to be whole. */
+  readonly lineage: string | undefined;
 }
 
 /** What is found of a device that is not there. */
@@ -58,9 +60,9 @@ export class PostgresDriver implements KeyStoreDriver {
 
   async connect(signal: AbortSignal): Promise<EngineInfo> {
     try {
-      const { engine, preparedStatements } = await this.#look(signal);
-      this.#executor ??= new Executor(this.#pool, this.#sql, this.#plan, preparedStatements);
-      return engine;
+      const report = await this.#look(signal);
+      this.#executor ??= new Executor(this.#pool, this.#sql, this.#plan, report);
+      return report.engine;
     } catch (error) {
       throw keyStoreError(error, "connecting");
     }
@@ -74,7 +76,11 @@ export class PostgresDriver implements KeyStoreDriver {
     let isHeld = false;
     try {
       const outcome = await this.#take(executor, request, process);
-      isHeld = outcome?.outcome === "acquired";
+      if (outcome?.outcome === "acquired") {
+        isHeld = true;
+        // The only devices that this driver gives out.
+        this.#leases.opened(holder.id, outcome.device as PostgresDevice);
+      }
       return outcome ?? { outcome: "absent" };
     } finally {
       if (!isHeld) this.#leases.letGo(holder.id);
@@ -99,19 +105,26 @@ export class PostgresDriver implements KeyStoreDriver {
       if (!acceptRollback && isBehind(state, known)) {
         return { outcome: "rolled-back", found: { epoch: state.epoch, revision: state.revision } };
       }
-      const { rows } = await run(this.#sql.takeDevice, [String(found.id), holder.id, process]);
+      const lineage = await executor.lineage(run);
+      if (!acceptRollback && isDoubtful(found, lineage, known)) {
+        const { epoch, revision } = state;
+        return { outcome: "rolled-back", found: { epoch, revision }, reason: doubt(device, found.lineage, lineage) };
+      }
+      const { rows } = await run(this.#sql.takeDevice, [String(found.id), holder.id, process, lineage ?? null]);
       const taken = rows[0] ?? corrupt("the server lost a device that was locked");
       const collections = collectionIds(
         rows.filter((row) => row[2] !== null),
         2,
       );
-      return {
-        outcome: "acquired",
-        epoch: integer(taken, 0),
-        revision: integer(taken, 1),
-        device: new PostgresDevice(executor, this.#sql, this.#leases, found.id, collections),
-        ...(move && { move }),
-      };
+      const [epoch, revision] = [integer(taken, 0), integer(taken, 1)];
+      const guard = { holderId: holder.id, epoch, revision };
+      const opened = new PostgresDevice(executor, this.#sql, this.#leases, {
+        id: found.id,
+        collections,
+        guard,
+        lineage,
+      });
+      return { outcome: "acquired", epoch, revision, device: opened, ...(move && { move }) };
     });
   }
 
@@ -223,11 +236,29 @@ export class PostgresDriver implements KeyStoreDriver {
     const state = deviceState(row);
     const { holder } = state;
     const isOrphan = holder !== undefined && this.#leases.isOrphan(optionalText(row, 8), holder.id);
-    return { id, state, isInForce: flag(row, 7) && !isOrphan, move: moveOf(row) };
+    return { id, state, isInForce: flag(row, 7) && !isOrphan, move: moveOf(row), lineage: optionalText(row, 13) };
   }
 
   get #ready(): Executor {
     if (this.#executor !== undefined) return this.#executor;
     throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", "the PostgreSQL key store is not connected");
   }
+}
+
+/**
+ * Whether a device may have lost commits: the server writes another history
+ * than the one in which the device was whole, and this process does not know
+ * the row to be what it left.
+ */
+function isDoubtful(
+  { state, lineage: recorded }: LockedDevice,
+  current: string | undefined,
+  known: HighWaterMark | undefined,
+): boolean {
+  if (recorded === undefined || current === undefined || recorded === current) return false;
+  return known === undefined || state.epoch !== known.epoch || state.revision !== known.revision;
+}
+
+function doubt({ userId, deviceId }: DeviceRef, recorded: string | undefined, current: string | undefined): string {
+  return `the PostgreSQL server writes the history ${current} (system identifier and timeline), and device ${deviceId} of ${userId} was last whole in ${recorded}: the server was promoted, recovered to a point in time, or restored into another cluster, and may have lost the last commits`;
 }

@@ -1,7 +1,9 @@
+import { text } from "./codec.ts";
 import type { Answer, Session } from "./connection.ts";
 import { isPreparedStatementMixUp, keyStoreError } from "./errors.ts";
 import type { PostgresPlan } from "./options.ts";
 import type { Pool } from "./pool.ts";
+import type { ServerReport } from "./server.ts";
 import type { Statements } from "./sql.ts";
 
 /** Runs one statement of a transaction. */
@@ -18,13 +20,22 @@ export class Executor {
   readonly #pool: Pool;
   readonly #sql: Statements;
   readonly #plan: PostgresPlan;
+  readonly #tellsLineage: boolean;
   #prepare: boolean;
 
-  constructor(pool: Pool, sql: Statements, plan: PostgresPlan, prepare: boolean) {
+  constructor(pool: Pool, sql: Statements, plan: PostgresPlan, { preparedStatements, tellsLineage }: ServerReport) {
     this.#pool = pool;
     this.#sql = sql;
     this.#plan = plan;
-    this.#prepare = prepare;
+    this.#prepare = preparedStatements;
+    this.#tellsLineage = tellsLineage;
+  }
+
+  /** Which history of commits the server writes now; `undefined` where it does not tell. */
+  async lineage(run: Run = (statement) => this.run("a look at the lineage", statement)): Promise<string | undefined> {
+    if (!this.#tellsLineage) return undefined;
+    const { rows } = await run(this.#sql.lineage);
+    return rows[0] === undefined ? undefined : text(rows[0], 0);
   }
 
   /** One statement by itself, within the time limit of an operation, in one round trip where it is prepared. */

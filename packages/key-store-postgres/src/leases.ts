@@ -9,6 +9,11 @@ export interface LeaseOptions {
   readonly heartbeat: boolean;
 }
 
+/** A device whose lineage can be confirmed: see `PostgresDevice`. */
+interface Confirmable {
+  confirm(lineage: string): Promise<void>;
+}
+
 interface Process {
   readonly id: string;
   readonly holder: LeaseHolder;
@@ -26,9 +31,11 @@ export class Leases {
   readonly #options: LeaseOptions;
   /** One row, unless holders call themselves differently. */
   readonly #processes = new Map<string, Process>();
-  readonly #held = new Set<string>();
+  /** By holder; `undefined` while it is being opened. */
+  readonly #held = new Map<string, Confirmable | undefined>();
   #timer: NodeJS.Timeout | undefined;
   #beating: Promise<void> | undefined;
+  #confirming: Promise<void> | undefined;
 
   constructor(sql: Statements, options: LeaseOptions) {
     this.#sql = sql;
@@ -51,9 +58,14 @@ export class Leases {
 
   /** A device is held, or about to be: its lease is kept in force. */
   hold(executor: Executor, holderId: string): void {
-    this.#held.add(holderId);
+    this.#held.set(holderId, undefined);
     if (!this.#options.heartbeat || this.#timer !== undefined) return;
     this.#timer = setInterval(() => this.#beatAll(executor), Math.ceil(this.#options.leaseMs / 3)).unref();
+  }
+
+  /** The device that a holder has opened. */
+  opened(holderId: string, device: Confirmable): void {
+    if (this.#held.has(holderId)) this.#held.set(holderId, device);
   }
 
   /**
@@ -92,6 +104,20 @@ export class Leases {
       .finally(() => {
         this.#beating = undefined;
       });
+    // By itself: it may wait for a commit, and the beats must not.
+    this.#confirming ??= this.#confirm(executor)
+      .catch(() => {})
+      .finally(() => {
+        this.#confirming = undefined;
+      });
+  }
+
+  /** After a failover, what this process knows of its devices tells whether they came through whole. */
+  async #confirm(executor: Executor): Promise<void> {
+    const limitMs = Math.ceil(this.#options.leaseMs / 3);
+    const lineage = await executor.lineage((ask) => executor.urgently("a look at the lineage", ask, [], limitMs));
+    if (lineage === undefined) return;
+    for (const device of this.#held.values()) await device?.confirm(lineage);
   }
 
   async #beat(executor: Executor, process: Process): Promise<void> {

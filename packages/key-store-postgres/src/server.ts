@@ -2,7 +2,7 @@ import type { EngineInfo } from "@holdfast/key-store-core";
 import { KeyStoreError } from "@holdfast/key-store-core";
 import { count, flag, integer, text, textArray } from "./codec.ts";
 import type { Answer, Session } from "./connection.ts";
-import { config, corrupt } from "./errors.ts";
+import { config, corrupt, leavesConnectionUsable, sqlState } from "./errors.ts";
 import { migrate } from "./migrate.ts";
 import { MIGRATIONS, SCHEMA_VERSION, versionOf } from "./migrations/index.ts";
 import type { PostgresPlan } from "./options.ts";
@@ -16,6 +16,8 @@ export interface ServerReport {
   readonly engine: EngineInfo;
   /** Whether the server keeps statements for the session that this connection leads to. */
   readonly preparedStatements: boolean;
+  /** Whether the server tells its {@link Statements.lineage}: some engines have none, and some roles may not ask. */
+  readonly tellsLineage: boolean;
 }
 
 /**
@@ -50,7 +52,18 @@ export async function prepareServer(session: Session, sql: Statements, plan: Pos
   return {
     engine: { version, schemaVersion: SCHEMA_VERSION, storeId },
     preparedStatements: plan.preparedStatements === "auto" ? reachesServer(answer) : plan.preparedStatements,
+    tellsLineage: await tellsLineage(() => run(sql.lineage)),
   };
+}
+
+async function tellsLineage(ask: () => Promise<Answer>): Promise<boolean> {
+  try {
+    return (await ask()).rows.length === 1;
+  } catch (error) {
+    // The server has an answer, and it is no.
+    if (sqlState(error) !== undefined && leavesConnectionUsable(error)) return false;
+    throw error;
+  }
 }
 
 function checkServer(answer: Answer, plan: PostgresPlan) {

@@ -143,6 +143,15 @@ export function statements(schema: string, durable: boolean) {
         pg_is_in_recovery(), current_setting('transaction_read_only'), current_setting('fsync'),
         current_user::text, to_regclass($1::text) is not null, current_setting('server_encoding')`,
     store: `select id from ${name}.store`,
+    /**
+     * Which history of commits the server writes: its cluster's identifier, and its timeline, which is another one
+     * after every promotion and every recovery to a point in time. The control file learns of that with a delay, the
+     * names of log files at once.
+     */
+    lineage: `
+      select system_identifier::text || '/' || left(pg_walfile_name(pg_current_wal_lsn()), 8) from pg_control_system()`,
+    /** That a device is whole in the lineage $5, because its row is what its writer knows. $1 to $4 as its guard. */
+    confirmLineage: `update ${device} set lineage = $5::text where ${guarded}`,
     migrations: `select name from ${name}.migration order by name`,
     /** Which of the tables this role may not read and write. */
     forbidden: `
@@ -181,12 +190,16 @@ export function statements(schema: string, durable: boolean) {
     /** Answers with epoch and revision, in one row for each collection, with its id and name, or in one without. */
     takeDevice: `
       with taken as (
-        update ${device} set epoch = epoch + 1, holder = $2::text, process = $3::uuid where id = $1::bigint
+        update ${device} set epoch = epoch + 1, holder = $2::text, process = $3::uuid, lineage = $4::text
+        where id = $1::bigint
         returning id, epoch, revision
       )
       select t.epoch, t.revision, c.id, c.name from taken t left join ${collection} c on c.device = t.id`,
-    /** By id, without a lock. As {@link deviceColumns}, then what a move has made of it: status, id, peer's kind, peer's store. */
-    device: `select ${deviceColumns}, d.status, d.move_id, d.peer_kind, d.peer_store from ${device} d left join ${process} p on p.id = d.process where d.id = $1::bigint`,
+    /**
+     * By id, without a lock. As {@link deviceColumns}, then what a move has made of it (status, id, peer's kind, peer's
+     * store), and its lineage.
+     */
+    device: `select ${deviceColumns}, d.status, d.move_id, d.peer_kind, d.peer_store, d.lineage from ${device} d left join ${process} p on p.id = d.process where d.id = $1::bigint`,
     /** $5 status, $6 move, $7 and $8 its other end, $9 another device id or null. */
     mark: `
       update ${device} set revision = revision + 1, status = $5::text, move_id = $6::text, peer_kind = $7::text,
