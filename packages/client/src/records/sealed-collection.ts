@@ -2,7 +2,7 @@ import type { Change, KeyRange, Page } from "@holdfast/key-store-core";
 import type { Json } from "../http/homeserver-api.ts";
 
 /** A record of the client, opened. */
-export interface SealedRecord<T extends Json> {
+interface SealedRecord<T extends Json> {
   readonly key: Uint8Array;
   readonly value: T;
 }
