@@ -114,6 +114,12 @@ describe("the encryption of a room", () => {
     await bot.sync();
     await bot.outbox.send(room, "m.room.message", { msgtype: "m.text", body: "secret" });
     expect(await bodiesSeenBy(alice)).toEqual(["secret"]);
+    await takeIn(
+      told(
+        room,
+        (await bot.stateEvents(room)).filter(({ type }) => type === "m.room.encryption"),
+      ),
+    );
     expect(bot.log.filter((line) => line.startsWith("error") && line.includes(room))).toHaveLength(1);
   });
 

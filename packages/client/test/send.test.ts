@@ -1,5 +1,6 @@
 import { type DevHomeserver, startDevHomeserver } from "@holdfast/dev-homeserver";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { DeviceId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { path } from "../src/http/path.ts";
 import { RoomActions } from "../src/rooms/room-actions.ts";
 import {
@@ -23,6 +24,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  vi.useRealTimers();
   for (const client of open.splice(0)) await client.close();
   await homeserver.close();
 });
@@ -134,6 +136,41 @@ describe("a message to an encrypted room", () => {
     await sendText(sender, room, "hello");
     expect(await bodiesSeenBy(alice)).toEqual(["hello"]);
     expect(await types(sender, room)).toEqual(["m.room.encrypted"]);
+  });
+
+  it("goes out, and asks once, where a device has no one-time key left", async () => {
+    const { sender, alice, room } = await talk();
+    const noKeys = async () => ({ status: 200, body: { one_time_keys: {}, failures: {} } });
+    const { count } = fault(homeserver, { route: "/keys/claim" }, 9, noKeys);
+    await sendText(sender, room, "hello");
+    expect(count()).toBe(1);
+    expect(await bodiesSeenBy(alice)).toEqual(["undecryptable"]);
+  });
+
+  it("is read although the session with a device had broken, which the next sync mends", async () => {
+    const { sender, alice, room } = await talk();
+    await sendText(sender, room, "one");
+    await alice.sync();
+    const { userId, deviceId } = sender.login;
+    const encrypted = await alice.engine.run(async (machine) => {
+      const device = await machine.getDevice(new UserId(userId), new DeviceId(deviceId));
+      return device?.encryptToDeviceEvent("org.example.note", {}) ?? "";
+    });
+    const content = JSON.parse(encrypted);
+    const [message] = Object.values<{ body: string }>(content.ciphertext);
+    const bytes = Buffer.from(message?.body ?? "", "base64");
+    // A byte of the message itself, behind its keys.
+    bytes.writeUInt8(bytes.readUInt8(bytes.length - 12) ^ 1, bytes.length - 12);
+    Object.assign(message ?? {}, { body: bytes.toString("base64").replaceAll("=", "") });
+    const messages = { [userId]: { [deviceId]: content } };
+    // The engine gives a session an hour before it makes another.
+    vi.setSystemTime(Date.now() + 2 * 3_600_000);
+    await alice.client.call("PUT", "/sendToDevice/m.room.encrypted/broken", { messages });
+    const { count } = fault(homeserver, { route: "/keys/claim", user: userId }, 0, hangUp);
+    await sender.sync();
+    expect(count()).toBe(1);
+    await sendText(sender, room, "two");
+    expect(await bodiesSeenBy(alice)).toEqual(["two"]);
   });
 
   it("goes to signed devices only where that is asked for, and to nobody before there is an identity of ours", async () => {
@@ -253,6 +290,22 @@ describe("sending", () => {
     await expect(sendText(sender, room, "no", { signal: giveUp.signal })).rejects.toBe(reason);
     await sendText(sender, room, "yes");
     expect(await bodiesSeenBy(alice)).toEqual(["yes"]);
+  });
+
+  it("ends when the client closes, whatever it waits for, and says so", async () => {
+    const { sender, room } = await talk();
+    const asked = Promise.withResolvers<void>();
+    fault(homeserver, { route: "/keys/query", user: sender.login.userId }, 1, (call) => {
+      asked.resolve();
+      return new Promise((resolve) => call.signal.addEventListener("abort", () => resolve("hang up")));
+    });
+    const sending = [sendText(sender, room, "one"), sendText(sender, room, "two")];
+    const outcomes = Promise.allSettled(sending);
+    await asked.promise;
+    await sender.outbox.close();
+    const closed = { status: "rejected", reason: expect.objectContaining({ code: "CLOSED" }) };
+    expect(await outcomes).toEqual([closed, closed]);
+    await expect(sendText(sender, room, "three")).rejects.toMatchObject({ code: "CLOSED" });
   });
 
   it("answers an owner's send that it made before, without another, until the owner is forgotten", async () => {

@@ -4,14 +4,15 @@ import { encryptionOf, harden } from "./encryption-state.ts";
 import { type RoomRecord, visibilityOf } from "./room-record.ts";
 
 /** A state event, whole or stripped. */
-interface StateEvent {
+export interface StateEvent {
+  readonly event_id?: string;
   readonly type: string;
   readonly state_key?: string;
   readonly content: JsonObject;
 }
 
 /** Told of what a homeserver may not change, and tried to. */
-export type OnRefused = (why: string) => void;
+export type OnRefused = (why: string, event: StateEvent) => void;
 
 /**
  * What is known of a room after a sync has told of it. State before the
@@ -55,7 +56,7 @@ function applyState(record: RoomRecord, event: StateEvent, onRefused: OnRefused)
   switch (event.type) {
     case "m.room.encryption": {
       const { encryption, ignored } = harden(record.encryption, encryptionOf(event.content));
-      if (ignored !== undefined) onRefused(ignored);
+      if (ignored !== undefined) onRefused(ignored, event);
       return { ...record, encryption };
     }
     case "m.room.history_visibility":

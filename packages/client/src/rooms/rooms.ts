@@ -6,7 +6,7 @@ import { isHomeserverError } from "../http/homeserver-error.ts";
 import { path } from "../http/path.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
 import type { RoomUpdate, StrippedUpdate } from "../sync/room-update.ts";
-import { applyStripped, applyUpdate } from "./apply-update.ts";
+import { applyStripped, applyUpdate, type OnRefused } from "./apply-update.ts";
 import { encryptionOf, harden, type RoomEncryption } from "./encryption-state.ts";
 import { Members } from "./members.ts";
 import {
@@ -42,6 +42,8 @@ export class Rooms {
   readonly #members: Members;
   /** What this process was told, by room id: all there is while the store is away. */
   readonly #seen = new Map<string, RoomRecord>();
+  /** The event that was refused last, by room id. */
+  readonly #refused = new Map<string, string>();
 
   constructor(options: RoomsOptions) {
     this.#options = Object.freeze({ ...options });
@@ -167,8 +169,13 @@ export class Rooms {
     return this.#options.encryption()?.collection<JsonObject>(ROOMS_COLLECTION);
   }
 
-  #onRefused(roomId: string): (why: string) => void {
-    return (why) => this.#options.logger.error(`An m.room.encryption event in ${roomId} was ignored: ${why}`);
+  #onRefused(roomId: string): OnRefused {
+    return (why, { event_id: eventId }) => {
+      // While the store is away the same comes with every sync.
+      if (eventId !== undefined && this.#refused.get(roomId) === eventId) return;
+      if (eventId !== undefined) this.#refused.set(roomId, eventId);
+      this.#options.logger.error(`An m.room.encryption event in ${roomId} was ignored: ${why}`);
+    };
   }
 }
 

@@ -8,9 +8,10 @@ import type { JsonObject } from "../http/homeserver-api.ts";
 import { isHomeserverError } from "../http/homeserver-error.ts";
 import { MEGOLM } from "../rooms/encryption-state.ts";
 import type { Rooms } from "../rooms/rooms.ts";
+import { abortable } from "./abortable.ts";
 import { engineSettings, type ShareKeysWith } from "./key-sharing.ts";
 import { Locks } from "./locks.ts";
-import { pausedError } from "./refusal.ts";
+import { clientErrors, pausedError } from "./refusal.ts";
 
 /** What an {@link Encryptor} is made of. */
 export interface EncryptorOptions {
@@ -64,29 +65,13 @@ export class Encryptor {
    * Shares a room's key ahead of the first message, so that it goes out faster.
    * Does nothing in a room that is not encrypted.
    *
-   * @throws as {@link encrypt}
+   * @throws as {@link encrypt}, with `REQUEST_REFUSED` for what the homeserver refuses and `ENCRYPTION_UNAVAILABLE`
+   * for a store that fails
    */
   async prepare(roomId: string, signal?: AbortSignal): Promise<void> {
-    const { kind } = await this.#options.rooms.encryption(roomId, signal);
-    if (kind === "encrypted") await this.#withKey(roomId, signal, async () => {});
-  }
-
-  /**
-   * Begins new sessions with devices whose sessions with this one are broken,
-   * which the engine finds out from what it cannot decrypt: to be called after
-   * syncs. Does nothing while the store is away.
-   *
-   * @throws `KeyStoreError`; what `HomeserverApi.request` throws
-   */
-  async mendSessions(signal?: AbortSignal): Promise<void> {
-    const encryption = this.#options.encryption();
-    if (encryption === undefined) return;
-    await this.#claims.runExclusive(async () => {
-      const claim = await encryption.run(async (machine) => {
-        const request = await machine.getMissingSessions([]);
-        return request === null ? undefined : engineRequest(request);
-      });
-      if (claim !== undefined) await encryption.send(claim, signal);
+    await clientErrors(async () => {
+      const { kind } = await this.#options.rooms.encryption(roomId, signal);
+      if (kind === "encrypted") await this.#withKey(roomId, signal, async () => {});
     });
   }
 
@@ -157,7 +142,7 @@ export class Encryptor {
     const visibility = await rooms.historyVisibility(roomId, signal);
     const targets = await rooms.keyTargets(roomId, signal);
     await encryption.run((machine) => machine.updateTrackedUsers(this.#userIds(targets)));
-    await this.#freshDeviceLists(encryption);
+    await this.#freshDeviceLists(encryption, signal);
     return this.#claims.runExclusive(async () => {
       const step = await encryption.run(async (machine): Promise<Step<T>> => {
         const missing = claim ? await machine.getMissingSessions(this.#userIds(targets)) : null;
@@ -175,9 +160,9 @@ export class Encryptor {
   }
 
   /** Asks for the device lists that the engine wants. They may stay old where the homeserver does not give them. */
-  async #freshDeviceLists(encryption: Encryption): Promise<void> {
+  async #freshDeviceLists(encryption: Encryption, signal: AbortSignal | undefined): Promise<void> {
     try {
-      await encryption.flush();
+      await abortable(encryption.flush(), signal);
       this.#failedRounds = 0;
     } catch (error) {
       const refused = isHomeserverError(error);

@@ -139,7 +139,11 @@ export class Messages {
       info: { ...file.info, mimetype: contentType, size: bytes.byteLength },
     };
     const { kind } = await rooms.encryption(roomId, signal);
-    if (kind === "plain") return { ...content, url: await api.upload(bytes, { contentType, filename: name, signal }) };
+    if (kind === "plain") {
+      const url = await api.upload(bytes, { contentType, filename: name, signal });
+      // It takes its time: the room may have become encrypted.
+      if ((await rooms.encryption(roomId, signal)).kind === "plain") return { ...content, url };
+    }
     if (encryption() === undefined) throw pausedError(roomId);
     const { ciphertext, secrets } = await encryptAttachment(bytes);
     // Neither its name nor its type: they are inside the message.

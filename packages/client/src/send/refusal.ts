@@ -33,6 +33,5 @@ export async function clientErrors<T>(work: () => Promise<T>): Promise<T> {
 /** How long the homeserver asks to wait, in milliseconds, where it refused for having been asked too often; `undefined` for every other refusal. */
 export function rateLimit(error: HomeserverError): number | undefined {
   if (error.status !== 429 && error.errcode !== "M_LIMIT_EXCEEDED") return undefined;
-  const { retry_after_ms: wait } = error.body;
-  return typeof wait === "number" && wait >= 0 ? Math.min(wait, 300_000) : 1_000;
+  return Math.min(error.retryAfterMs ?? 1_000, 300_000);
 }

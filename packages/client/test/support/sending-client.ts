@@ -13,6 +13,7 @@ import { Encryptor } from "../../src/send/encryptor.ts";
 import type { ShareKeysWith } from "../../src/send/key-sharing.ts";
 import { Outbox } from "../../src/send/outbox.ts";
 import { DurableSync } from "../../src/sync/durable-sync.ts";
+import type { RoomEvent } from "../../src/sync/room-update.ts";
 import { parseSync } from "../../src/sync/sync-response.ts";
 
 const KEY = new Uint8Array(32).fill(7);
@@ -152,6 +153,13 @@ export class SendingClient {
 
   async setState(roomId: string, type: string, content: JsonObject): Promise<void> {
     await this.api.request("PUT", path`/v3/rooms/${roomId}/state/${type}/`, { body: content });
+  }
+
+  /** The state of a room, as the homeserver has it. */
+  async stateEvents(roomId: string): Promise<readonly RoomEvent[]> {
+    const query = { dir: "b", limit: 1_000 };
+    const { chunk } = await this.api.request("GET", path`/v3/rooms/${roomId}/messages`, { query });
+    return (chunk as unknown as RoomEvent[]).filter((event) => event.state_key !== undefined);
   }
 
   /** The events of a room that are no state, oldest first, as the homeserver has them. */
