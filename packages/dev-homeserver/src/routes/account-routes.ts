@@ -69,7 +69,9 @@ function whoLogsIn({ accounts, sessions }: Services, body: JsonObject): string {
     if (userId === undefined) throw new MatrixError(403, "M_FORBIDDEN", "Invalid login token");
     return userId;
   }
-  if (body.type !== "m.login.password") throw new MatrixError(400, "M_UNKNOWN", "there is no such type of login");
+  if (body.type !== "m.login.password") {
+    throw new MatrixError(400, "M_INVALID_PARAM", "Unknown login type");
+  }
   const userId = accounts.userId(optionalStringIn(objectIn(body, "identifier"), "user") ?? stringIn(body, "user"));
   if (!accounts.passwordMatches(userId, stringIn(body, "password"))) {
     throw new MatrixError(403, "M_FORBIDDEN", "Invalid username or password");

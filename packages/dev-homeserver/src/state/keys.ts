@@ -37,7 +37,7 @@ export class Keys {
     const identity = body.device_keys;
     if (isObject(identity)) {
       if (identity.user_id !== device.userId || identity.device_id !== device.deviceId) {
-        throw new MatrixError(400, "M_INVALID_PARAM", "device_keys are for another device than the access token's");
+        throw new MatrixError(400, "M_BAD_JSON", "device_keys are for another device than the access token's");
       }
       if (!isDeepStrictEqual(keys.device, identity)) {
         keys.device = identity;

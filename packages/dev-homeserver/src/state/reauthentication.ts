@@ -33,7 +33,7 @@ export class Reauthentication {
     const user = optionalStringIn(identifier, "user");
     const userId = user === undefined ? device.userId : this.#accounts.userId(user);
     if (!this.#accounts.passwordMatches(userId, optionalStringIn(auth, "password") ?? "")) {
-      const refusal = { errcode: "M_FORBIDDEN", error: "Invalid username or password" };
+      const refusal = { completed: [], errcode: "M_FORBIDDEN", error: "Invalid username or password" };
       throw new Reauthenticate(PASSWORD, session ?? this.#begin(), refusal);
     }
     if (userId !== device.userId) throw new MatrixError(403, "M_FORBIDDEN", "this is another user's password");

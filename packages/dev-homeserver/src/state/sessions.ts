@@ -15,25 +15,24 @@ interface AccessToken {
   readonly device: Device;
   /** By the system's clock, in milliseconds; infinite for one that stays good. */
   expiresAt: number;
-  /** The refresh token that this one came from: its use ends that and what came before. */
-  readonly from: RefreshToken | undefined;
+  used: boolean;
 }
 
 interface RefreshToken {
   readonly token: string;
   readonly device: Device;
   /** The access token that was given together with this one. */
-  accessToken: string;
-  /** Whether what this token was exchanged for has been used: from then on it is no good. */
-  spent: boolean;
-  /** The refresh token that this one came from. */
-  readonly from: RefreshToken | undefined;
+  readonly accessToken: string;
+  /** The refresh token that this one was exchanged for. */
+  next: RefreshToken | undefined;
 }
 
 /**
- * Access tokens, refresh tokens and login tokens. A refresh token may be
- * exchanged again and again until something that it was exchanged for is used:
- * a client that lost the answer asks once more.
+ * Access tokens, refresh tokens and login tokens, as Synapse has them: a
+ * refresh token may be exchanged again and again until something that it was
+ * exchanged for is used, so that a client that lost the answer asks once more;
+ * what it gave before is then no good. The token before it ends at the first
+ * exchange, with the access token that came with that.
  */
 export class Sessions {
   readonly #lifetimeMs: number;
@@ -45,10 +44,9 @@ export class Sessions {
     this.#lifetimeMs = lifetimeMs;
   }
 
-  /** Tokens for a device that has just logged in; those that it had before end. */
+  /** Tokens for a device that has just logged in, besides those that it may have. */
   open(device: Device, refreshable: boolean): Tokens {
-    this.end(device);
-    return refreshable ? this.#pair(device, undefined) : { accessToken: this.#accessToken(device, undefined) };
+    return refreshable ? this.#pair(device) : { accessToken: this.#accessToken(device) };
   }
 
   /** Whose access token this is; `"expired"` for one that was somebody's, `undefined` for one that is nobody's. */
@@ -56,7 +54,7 @@ export class Sessions {
     const known = this.#access.get(token);
     if (known === undefined) return undefined;
     if (known.expiresAt <= Date.now()) return "expired";
-    if (known.from !== undefined) this.#spend(known.from);
+    known.used = true;
     return known.device;
   }
 
@@ -67,10 +65,16 @@ export class Sessions {
    */
   refresh(token: string): Tokens {
     const known = this.#refresh.get(token);
-    if (known === undefined) throw new MatrixError(401, "M_UNKNOWN_TOKEN", "this refresh token is not known");
-    if (known.spent) throw new MatrixError(403, "M_FORBIDDEN", "this refresh token is not good any more");
-    if (known.from !== undefined) this.#spend(known.from);
-    return this.#pair(known.device, known);
+    if (known === undefined) throw new MatrixError(401, "M_UNKNOWN_TOKEN", "refresh token does not exist");
+    const { next } = known;
+    if (next !== undefined && (this.#access.get(next.accessToken)?.used === true || next.next !== undefined)) {
+      throw new MatrixError(403, "M_FORBIDDEN", "refresh token isn't valid anymore");
+    }
+    if (next !== undefined) this.#forget(next);
+    for (const before of this.#refresh.values()) if (before.next === known) this.#forget(before);
+    const tokens = this.#pair(known.device);
+    known.next = this.#refresh.get(tokens.refreshToken ?? "");
+    return tokens;
   }
 
   /** Lets the access tokens of a device expire now; its refresh tokens stay good. */
@@ -98,22 +102,21 @@ export class Sessions {
     return userId;
   }
 
-  #pair(device: Device, from: RefreshToken | undefined): Tokens {
-    const refresh: RefreshToken = { token: `refresh_${randomUUID()}`, device, accessToken: "", spent: false, from };
-    refresh.accessToken = this.#accessToken(device, from, Date.now() + this.#lifetimeMs);
-    this.#refresh.set(refresh.token, refresh);
-    return { accessToken: refresh.accessToken, refreshToken: refresh.token, expiresInMs: this.#lifetimeMs };
+  #pair(device: Device): Tokens {
+    const token = `refresh_${randomUUID()}`;
+    const accessToken = this.#accessToken(device, Date.now() + this.#lifetimeMs);
+    this.#refresh.set(token, { token, device, accessToken, next: undefined });
+    return { accessToken, refreshToken: token, expiresInMs: this.#lifetimeMs };
   }
 
-  #accessToken(device: Device, from: RefreshToken | undefined, expiresAt = Number.POSITIVE_INFINITY): string {
+  #accessToken(device: Device, expiresAt = Number.POSITIVE_INFINITY): string {
     const token = `dev_${randomUUID()}`;
-    this.#access.set(token, { device, expiresAt, from });
+    this.#access.set(token, { device, expiresAt, used: false });
     return token;
   }
 
-  #spend(token: RefreshToken): void {
-    if (token.spent) return;
-    token.spent = true;
-    this.#access.delete(token.accessToken);
+  #forget({ token, accessToken }: RefreshToken): void {
+    this.#refresh.delete(token);
+    this.#access.delete(accessToken);
   }
 }

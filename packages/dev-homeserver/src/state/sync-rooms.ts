@@ -1,8 +1,8 @@
 import type { JsonObject } from "../http/json.ts";
 import type { Device } from "./accounts.ts";
 import { clientEvent, isVisible, strippedEvent } from "./event-view.ts";
-import type { SyncFilter } from "./filters.ts";
 import type { Member, Room, RoomEvent } from "./room.ts";
+import { type Summary, summaryOf } from "./room-summary.ts";
 import type { SyncRequest, SyncSources } from "./sync.ts";
 import { formatRoomToken } from "./sync-token.ts";
 
@@ -65,13 +65,15 @@ function joinedRoom(sources: SyncSources, request: SyncRequest, room: Room): Jso
   if (!fullState && timeline.isEmpty && accountData.length === 0) return undefined;
   const changesMembers = [...timeline.events, ...state].some((event) => event.type === "m.room.member");
   const summarised = filter.state.lazyLoadMembers && (since === undefined || changesMembers);
+  const summary = summarised ? summaryOf(room, device.userId) : {};
+  const told = [...state, ...heroesNotIn([...timeline.events, ...state], sources, device, room, summary)];
   return {
     timeline: timeline.shown,
-    state: { events: state.map((event) => clientEvent(room, event, device)) },
+    state: { events: told.map((event) => clientEvent(room, event, device)) },
     account_data: { events: accountData },
     ephemeral: { events: [] },
     unread_notifications: { notification_count: 0, highlight_count: 0 },
-    summary: summarised ? summaryOf(room, device.userId) : {},
+    summary,
   };
 }
 
@@ -122,7 +124,7 @@ function timelineOf(request: SyncRequest, room: Room, from: number, upTo: number
 /** What the state at the timeline's start has that the client was not told up to `from`. */
 function stateOf(
   { knownMembers }: SyncSources,
-  { device, filter, since }: SyncRequest,
+  { device, filter }: SyncRequest,
   room: Room,
   timeline: Timeline,
   from: number,
@@ -130,29 +132,34 @@ function stateOf(
   const all = room.state(timeline.start).filter((event) => filter.state.matches(event));
   const isNew = (event: RoomEvent): boolean => event.position > from;
   if (!filter.state.lazyLoadMembers) return all.filter(isNew);
-  const others = all.filter((event) => event.type !== "m.room.member" && isNew(event));
   const wanted = new Set(timeline.events.map((event) => event.sender));
-  if (since === undefined || from === 0) wanted.add(device.userId);
-  const members = all.filter((event) => event.type === "m.room.member" && wanted.has(event.stateKey ?? ""));
-  const shown = timeline.events.filter((event) => event.type === "m.room.member");
-  knownMembers.onlyNew(device, room, shown);
-  return [...others, ...(redundant(filter) ? members : knownMembers.onlyNew(device, room, members))];
+  if (from === 0) wanted.add(device.userId);
+  const isMember = (event: RoomEvent): boolean => event.type === "m.room.member";
+  // What a gap hides is told whole: only who is met for the first time is told lazily.
+  const state = all.filter((event) => {
+    const isTold = isNew(event) && (from > 0 || !isMember(event));
+    return isTold || (isMember(event) && wanted.has(event.stateKey ?? ""));
+  });
+  knownMembers.onlyNew(device, timeline.events.filter(isMember));
+  if (filter.state.includeRedundantMembers) return state;
+  const unknown = new Set(knownMembers.onlyNew(device, state.filter(isMember)));
+  return state.filter((event) => !isMember(event) || unknown.has(event));
 }
 
-function redundant(filter: SyncFilter): boolean {
-  return filter.state.includeRedundantMembers;
-}
-
-function summaryOf(room: Room, userId: string): JsonObject {
-  const [joined, invited] = [room.usersWith("join"), room.usersWith("invite")];
-  const others = [...joined, ...invited].filter((member) => member !== userId);
-  const gone = [...room.usersWith("leave"), ...room.usersWith("ban")].filter((member) => member !== userId);
-  const named = ["m.room.name", "m.room.canonical_alias"].some((type) => room.stateEvent(type) !== undefined);
-  return {
-    ...(named ? {} : { "m.heroes": (others.length > 0 ? others : gone).slice(0, 5) }),
-    "m.joined_member_count": joined.length,
-    "m.invited_member_count": invited.length,
-  };
+/** The member events of a summary's heroes, without which the client could not name the room. */
+function heroesNotIn(
+  told: readonly RoomEvent[],
+  { knownMembers }: SyncSources,
+  device: Device,
+  room: Room,
+  summary: Summary,
+): RoomEvent[] {
+  const members = new Set(told.filter((event) => event.type === "m.room.member").map((event) => event.stateKey));
+  const heroes = (summary["m.heroes"] ?? []).filter((userId) => !members.has(userId));
+  const events = heroes
+    .map((userId) => room.stateEvent("m.room.member", userId))
+    .filter((event) => event !== undefined);
+  return knownMembers.onlyNew(device, events);
 }
 
 const SHOWN_TO_INVITED = [

@@ -1,0 +1,4 @@
+import { startDevHomeserver } from "../src/index.ts";
+import { protocolSuite } from "./protocol/suite.ts";
+
+protocolSuite("the development homeserver", () => startDevHomeserver());
