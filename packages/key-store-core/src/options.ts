@@ -13,7 +13,7 @@ export interface KeyStoreOptions {
   readonly operationTimeoutMs?: number | undefined;
   /** How long a commit may be retried before its device store is poisoned, in milliseconds. Default: 30,000. */
   readonly commitTimeoutMs?: number | undefined;
-  /** The memory for the read cache of all devices together, in bytes; 0 for no cache. Default: 64 MiB. */
+  /** The memory for the read cache of all devices together, in bytes; 0 for no cache. Default: 48 MiB. */
   readonly cacheBytes?: number | undefined;
 }
 
@@ -34,7 +34,7 @@ export function keyStoreOptions(options: KeyStoreOptions): CompleteOptions {
     operationTimeoutMs: numberOption("operationTimeoutMs", options.operationTimeoutMs, 10_000, 1, MAX_TIMEOUT_MS),
     commitTimeoutMs: numberOption("commitTimeoutMs", options.commitTimeoutMs, 30_000, 1, MAX_TIMEOUT_MS),
     cacheBytes: Math.floor(
-      numberOption("cacheBytes", options.cacheBytes, 64 * 1024 * 1024, 0, Number.MAX_SAFE_INTEGER),
+      numberOption("cacheBytes", options.cacheBytes, 48 * 1024 * 1024, 0, Number.MAX_SAFE_INTEGER),
     ),
   });
 }
