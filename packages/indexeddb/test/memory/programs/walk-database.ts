@@ -5,7 +5,7 @@ import { say } from "../../durability/say.ts";
 import { openDatabase } from "../../support/requests.ts";
 import { bytesInUse } from "./bytes-in-use.ts";
 
-const { path, cacheBytes } = JSON.parse(process.argv[2] ?? "") as { path: string; cacheBytes: number };
+const { path, cacheBytes } = JSON.parse(process.argv[2] ?? "") as { path: string; cacheBytes?: number };
 /** How many records are walked over between two looks at the memory. */
 const LOOK_EVERY = 20_000;
 let most = 0;
