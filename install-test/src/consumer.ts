@@ -21,6 +21,9 @@ export interface Market {
   readonly npmrc: string;
 }
 
+/** The Node.js that programs run on: `HOLDFAST_TEST_NODE`, or the one that runs this. */
+const NODE = process.env.HOLDFAST_TEST_NODE ?? process.execPath;
+
 const PROGRAMS = join(import.meta.dirname, "../programs");
 
 /** pnpm fails where a package has a script that nobody has decided about: this one only speeds up decoding. */
@@ -77,7 +80,7 @@ export class Consumer {
     const end =
       'main().then((answer) => process.stdout.write("\\n" + JSON.stringify(answer) + "\\n", () => process.exit()));';
     await writeFile(join(this.directory, launcher), `${main}\n${end}\n`);
-    const said = await command(process.execPath, [launcher], { cwd: this.directory, env });
+    const said = await command(NODE, [launcher], { cwd: this.directory, env });
     // Libraries log to the standard output; the answer is the last line.
     return JSON.parse(said.trimEnd().split("\n").at(-1) ?? "");
   }
