@@ -27,8 +27,8 @@ export interface RunningParts extends PersistenceParts, Omit<TimelineParts, "use
   readonly concurrency: number;
   readonly maxHeld: number;
   readonly maxSetAside: number;
-  /** What was delivered while the store was away. */
-  readonly delivered: Set<string>;
+  /** Events whose handlers are done, and that the store may not know of: it was away, or failed. */
+  readonly handled: Set<string>;
   readonly onUndecryptable: (event: UndecryptableEvent) => Promise<void>;
   /** What is committed besides when the handlers of an event are done. */
   readonly alsoWhenDone: (eventId: string) => Promise<readonly Change[]>;

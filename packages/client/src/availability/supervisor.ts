@@ -24,8 +24,8 @@ export interface SupervisorParts {
   readonly atRest: AtRest;
   readonly lease: Pick<OpenDeviceOptions, "lease" | "waitMs">;
   readonly logger: Logger;
-  readonly running: Omit<RunningParts, "onFatal" | "delivered">;
-  readonly away: Omit<AwaySyncParts, "heldToken" | "delivered" | "closing" | keyof RunningParts> & {
+  readonly running: Omit<RunningParts, "onFatal" | "handled">;
+  readonly away: Omit<AwaySyncParts, "heldToken" | "handled" | "closing" | keyof RunningParts> & {
     readonly userId: string;
   };
   /** Called with each device that was opened, before anything is done with it: the session is read from it or kept in it. */
@@ -48,7 +48,7 @@ const CODE = /^ERR_KEY_STORE_/;
 export class Supervisor {
   readonly #parts: SupervisorParts;
   readonly #closing = new AbortController();
-  readonly #delivered = new Set<string>();
+  readonly #handled = new Set<string>();
   #mode: ClientMode | undefined;
   #reason: string | undefined;
   #running: Running | undefined;
@@ -121,7 +121,7 @@ export class Supervisor {
       ...this.#parts.running,
       ...this.#parts.away,
       heldToken: this.#heldToken,
-      delivered: this.#delivered,
+      handled: this.#handled,
       closing: this.#closing.signal,
     });
     return this.#away;
@@ -147,7 +147,7 @@ export class Supervisor {
       throw error;
     }
     const onFatal = (error: unknown): void => void this.#end(running, error);
-    const running = await Running.start(opened, { ...parts, delivered: this.#delivered, onFatal }, signal);
+    const running = await Running.start(opened, { ...parts, handled: this.#handled, onFatal }, signal);
     this.#running = running;
     this.#onPreferred = preferred;
     this.#parts.stores.use(keyStore);

@@ -19,6 +19,8 @@ export interface InboxDeliveryParts extends PersistenceParts {
   readonly inbox: Inbox;
   readonly held: HeldEvents;
   readonly setAside: SetAside;
+  /** Events whose handlers are done, and that are not out of the inbox: from before the store failed, or while it was away. */
+  readonly handled: Set<string>;
   readonly requirement: DecryptionTrust;
   /** How many rooms' handlers run at once. */
   readonly concurrency: number;
@@ -116,6 +118,8 @@ export class InboxDelivery {
   async #deliver(record: InboxRecord): Promise<void> {
     if (this.#stopped.signal.aborted) return;
     try {
+      // Its handlers were done before, when the store failed: only what says so was lost.
+      if (this.#parts.handled.has(idOf(record.entry))) return await this.#finish(record, "done");
       const delivery = await this.#open(record);
       if (delivery === undefined) return;
       await handOverPersistently(
@@ -186,12 +190,14 @@ export class InboxDelivery {
 
   /** Takes an entry out; entries that are done at the same time go in one commit. */
   async #finish({ key, entry }: InboxRecord, outcome: "done" | "set aside"): Promise<void> {
-    const { inbox, setAside, alsoWhenDone } = this.#parts;
-    const eventId = textOf(entry.event.event_id);
-    const also = eventId === undefined ? [] : await alsoWhenDone(eventId);
+    const { inbox, setAside, alsoWhenDone, handled } = this.#parts;
+    const eventId = idOf(entry);
+    if (eventId !== "") handled.add(eventId);
+    const also = eventId === "" ? [] : await alsoWhenDone(eventId);
     const kept = outcome === "done" ? [] : setAside.add(entry);
     this.#done.push(inbox.remove(key), ...also, ...kept);
     await this.#commits.run();
+    handled.delete(eventId);
   }
 
   async #commitDone(): Promise<void> {
@@ -205,6 +211,11 @@ export class InboxDelivery {
     if (this.#stopped.signal.aborted || this.#parts.encryption.deviceStore.failed.aborted) return;
     this.#parts.onError({ error, doing });
   }
+}
+
+/** What an event is told by; empty for what has none, such as an invitation. */
+function idOf({ event }: InboxEntry): string {
+  return textOf(event.event_id) ?? "";
 }
 
 /** What is left of a redacted event has nothing to decrypt. */

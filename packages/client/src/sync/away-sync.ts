@@ -15,7 +15,7 @@ export interface AwaySyncParts extends TimelineParts, PersistenceParts {
   /** The token committed last in the preferred store, where this process knows it. */
   readonly heldToken: string | undefined;
   /** What was delivered meanwhile, so that it is not delivered again when the store is back. */
-  readonly delivered: Set<string>;
+  readonly handled: Set<string>;
   readonly concurrency: number;
   readonly pauseMs: number;
   /** Aborts when the client closes. Until then handlers are tried again, although the store may be back meanwhile. */
@@ -81,7 +81,7 @@ export class AwaySync implements SyncTarget {
   #event(roomId: string, event: RoomEvent): void {
     this.#once(event.event_id, () => {
       if (this.#baseline || event.type === "m.room.encrypted") return;
-      this.#parts.delivered.add(event.event_id);
+      this.#parts.handled.add(event.event_id);
       const entry = { roomId, event, late: false };
       this.#deliver(roomId, { kind: "event", event: incoming(entry, event.type, event.content, undefined) });
     });

@@ -40,8 +40,8 @@ export interface DurableSyncParts extends TimelineParts {
   readonly requirement: DecryptionTrust;
   /** Whether the timelines of the first sync of all are delivered: they are history. */
   readonly deliverHistory: boolean;
-  /** Events that were delivered while the store was away. */
-  readonly delivered: Set<string>;
+  /** Events that were handled while the store was away. */
+  readonly handled: Set<string>;
   readonly logger: Logger;
 }
 
@@ -91,13 +91,13 @@ export class DurableSync {
   }
 
   async #entries(update: SyncUpdate, since: string | undefined, signal: AbortSignal): Promise<InboxEntry[]> {
-    const { deliverHistory, delivered } = this.#parts;
+    const { deliverHistory, handled } = this.#parts;
     const entries: InboxEntry[] = [];
     for (const room of update.rooms) {
       if (since === undefined && !deliverHistory) continue;
       const events = since === undefined ? room.timeline : await newEvents(this.#parts, room, since, signal);
       for (const event of events) {
-        if (!delivered.delete(event.event_id)) entries.push({ kind: "event", roomId: room.roomId, event });
+        if (!handled.delete(event.event_id)) entries.push({ kind: "event", roomId: room.roomId, event });
       }
     }
     for (const { roomId, membership, state } of update.stripped) {

@@ -212,7 +212,7 @@ export class SendingClient {
       gapLimit: 0,
       requirement: "untrusted",
       deliverHistory: false,
-      delivered: new Set(),
+      handled: new Set(),
     });
   }
 

@@ -1,0 +1,144 @@
+import { randomUUID } from "node:crypto";
+import { type DevPostgres, startPostgres, startTcpProxy, type TcpProxy } from "@holdfast/dev-postgres";
+import type { KeyStoreCandidate } from "@holdfast/key-store-core";
+import { PostgresKeyStore } from "@holdfast/key-store-postgres";
+import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { World } from "./support/world.ts";
+
+let server: DevPostgres;
+let proxy: TcpProxy;
+let url: string;
+let world: World;
+
+beforeAll(async () => {
+  server = await startPostgres();
+});
+
+afterAll(() => server[Symbol.asyncDispose]());
+
+beforeEach(async () => {
+  world = await World.start();
+  proxy = await startTcpProxy({ target: server });
+  url = proxy.url(await server.createDatabase());
+});
+
+afterEach(async () => {
+  await world[Symbol.asyncDispose]();
+  await proxy[Symbol.asyncDispose]();
+});
+
+const postgres = (): KeyStoreCandidate => ({
+  name: "PostgreSQL",
+  create: async () =>
+    new PostgresKeyStore({ url, connectTimeoutMs: 20_000, commitTimeoutMs: 2_000, operationTimeoutMs: 2_000 }),
+});
+
+const sqlite = (name: string = randomUUID()): KeyStoreCandidate => ({
+  name: "SQLite",
+  create: async () => new SqliteKeyStore({ path: `${world.directory}/${name}.sqlite` }),
+});
+
+/** The tokens that a device's syncs have sent, in order. */
+function tokensSentBy(deviceId: string): (string | null)[] {
+  const tokens: (string | null)[] = [];
+  world.use((call, next) => {
+    if (call.route.endsWith("/sync") && call.device?.deviceId === deviceId) tokens.push(call.query.get("since"));
+    return next();
+  });
+  return tokens;
+}
+
+describe("while PostgreSQL is away", () => {
+  it("plain rooms go on, encrypted ones refuse, nothing is acknowledged; then all that came is delivered", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const sender = await world.connected(alice);
+    const reader = await world.connected(bob, { keyStores: [postgres(), sqlite()] });
+    const [encrypted, plain] = [await world.room([alice, bob]), await world.room([alice, bob], false)];
+    await sender.say(encrypted, "before");
+    await reader.until(() => reader.messages.length === 1);
+    expect(reader.client).toMatchObject({ mode: "production", keyStoreAvailable: true });
+    const { identity } = reader.client;
+    await expect.poll(() => world.homeserver.toDeviceWaiting(bob.credentials.userId, bob.credentials.deviceId)).toBe(0);
+
+    await proxy.setMode("refuse");
+    proxy.severAll();
+    const another = await world.room([alice, bob]);
+    await sender.say(another, "a new key, meanwhile");
+    await reader.until(() => reader.client.mode === "paused");
+    expect(reader.client.keyStoreAvailable).toBe(false);
+    expect(reader.client.status.reason).toMatch(/PostgreSQL key store/);
+    const tokens = tokensSentBy(bob.credentials.deviceId);
+    await sender.say(plain, "in clear");
+    await reader.until(() => reader.bodies.includes("in clear"));
+    await expect(reader.say(encrypted, "secret")).rejects.toMatchObject({ code: "ENCRYPTION_UNAVAILABLE" });
+    expect(await reader.say(plain, "still here")).toMatch(/^\$/);
+    await sender.say(plain, "in clear again");
+    await reader.until(() => reader.bodies.includes("in clear again"));
+    expect(new Set(tokens).size).toBe(1);
+    expect(world.homeserver.toDeviceWaiting(bob.credentials.userId, bob.credentials.deviceId)).toBeGreaterThan(0);
+
+    await proxy.setMode("pass");
+    await reader.until(() => reader.client.mode === "production");
+    await reader.until(() => reader.bodies.includes("a new key, meanwhile"));
+    expect(reader.client.identity).toEqual(identity);
+    expect(reader.bodies.toSorted()).toEqual(["a new key, meanwhile", "before", "in clear", "in clear again"]);
+    expect(await reader.say(encrypted, "back")).toMatch(/^\$/);
+    await sender.until(() => sender.bodies.includes("back"));
+    expect(reader.modes.map(({ mode }) => mode)).toEqual(["production", "paused", "production"]);
+    expect(reader.errors).toEqual([]);
+  });
+
+  it("at the start, a client that is to wait serves plain rooms, and begins to encrypt when it is there", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const sender = await world.connected(alice);
+    const [encrypted, plain] = [await world.room([alice, bob]), await world.room([alice, bob], false)];
+    await proxy.setMode("refuse");
+    const reader = await world.connected(bob, { keyStores: [postgres(), sqlite()], onUnavailable: "wait" });
+    expect(reader.client).toMatchObject({ mode: "waiting", keyStoreAvailable: false });
+    expect((await reader.client.stats()).store?.status.state).toBe("unavailable");
+    await sender.say(plain, "in clear");
+    await reader.until(() => reader.bodies.includes("in clear"));
+    await expect(reader.say(encrypted, "secret")).rejects.toMatchObject({ code: "ENCRYPTION_UNAVAILABLE" });
+
+    await proxy.setMode("pass");
+    await reader.until(() => reader.client.mode === "production");
+    await expect.poll(() => reader.client.identity?.ed25519).toBeDefined();
+    expect(await reader.say(encrypted, "now")).toMatch(/^\$/);
+    await sender.until(() => sender.bodies.includes("now"));
+    expect(reader.bodies).toEqual(["in clear"]);
+  });
+
+  it("at the start, a fallback that does not hold the identity the homeserver knows is not used", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const sender = await world.connected(alice);
+    const options = () => ({ keyStores: [postgres(), sqlite()] });
+    const first = await world.connected(bob, options());
+    const encrypted = await world.room([alice, bob]);
+    await sender.say(encrypted, "before");
+    await first.until(() => first.messages.length === 1);
+    expect(first.client.mode).toBe("production");
+    const { identity } = first.client;
+    await first.client.close();
+    await sender.say(encrypted, "while it was down");
+
+    await proxy.setMode("refuse");
+    const again = await world.connected(bob, options());
+    expect(again.client).toMatchObject({ mode: "waiting", keyStoreAvailable: false, identity: undefined });
+    expect(again.client.status.reason).toMatch(
+      /the homeserver knows this device with keys that the SQLite store does not hold/,
+    );
+    const tokens = tokensSentBy(bob.credentials.deviceId);
+    const another = await world.room([alice, bob]);
+    await sender.say(another, "a new key, meanwhile");
+    await expect.poll(() => tokens.length).toBeGreaterThan(2);
+    expect(new Set(tokens)).toEqual(new Set([null]));
+    expect(world.homeserver.toDeviceWaiting(bob.credentials.userId, bob.credentials.deviceId)).toBeGreaterThan(0);
+
+    await proxy.setMode("pass");
+    await again.until(
+      () => again.bodies.includes("a new key, meanwhile") && again.bodies.includes("while it was down"),
+    );
+    expect(again.client).toMatchObject({ mode: "production", identity });
+  });
+});
