@@ -125,9 +125,7 @@ describe("while PostgreSQL is away", () => {
     await proxy.setMode("refuse");
     const again = await world.connected(bob, options());
     expect(again.client).toMatchObject({ mode: "waiting", keyStoreAvailable: false, identity: undefined });
-    expect(again.client.status.reason).toMatch(
-      /the homeserver knows this device with keys that the SQLite store does not hold/,
-    );
+    expect(again.client.status.reason).toMatch(/the SQLite store does not hold this device's keys/);
     const tokens = tokensSentBy(bob.credentials.deviceId);
     const another = await world.room([alice, bob]);
     await sender.say(another, "a new key, meanwhile");
@@ -140,5 +138,68 @@ describe("while PostgreSQL is away", () => {
       () => again.bodies.includes("a new key, meanwhile") && again.bodies.includes("while it was down"),
     );
     expect(again.client).toMatchObject({ mode: "production", identity });
+  });
+});
+
+describe("a device that began on the fallback, because PostgreSQL was away and nobody knew it yet", () => {
+  it("encrypts there, and moves to PostgreSQL when it is there, with its identity and its inbox", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const sender = await world.connected(alice);
+    await proxy.setMode("refuse");
+    const reader = world.client(bob, { keyStores: [postgres(), sqlite("fallback")] });
+    const gate = Promise.withResolvers<void>();
+    reader.client.on("message", async ({ content }) => {
+      if (content.body === "slowly") await gate.promise;
+    });
+    await reader.client.connect();
+    expect(reader.client).toMatchObject({ mode: "development", keyStoreAvailable: false });
+    const { identity } = reader.client;
+    const roomId = await world.room([alice, bob]);
+    await sender.say(roomId, "on the fallback");
+    await sender.say(roomId, "slowly");
+    await reader.until(() => reader.bodies.includes("slowly"));
+
+    // The first attempt to move is cut off in the middle.
+    await proxy.setMode("pass");
+    const cut = proxy.arm({ direction: "toServer", marker: "insert into", damage: "cut" });
+    await cut;
+    await reader.until(() => reader.client.mode === "production");
+    expect(reader.client).toMatchObject({ keyStoreAvailable: true, identity });
+    gate.resolve();
+    await sender.say(roomId, "on PostgreSQL");
+    await reader.until(() => reader.bodies.includes("on PostgreSQL"));
+    expect(await reader.say(roomId, "from PostgreSQL")).toMatch(/^\$/);
+    await sender.until(() => sender.bodies.includes("from PostgreSQL"));
+    expect(reader.log).toContain("info The device's keys were moved from the SQLite store to the PostgreSQL store");
+    await reader.client.close();
+
+    // Another container, with an empty disk.
+    const again = await world.connected(bob, { keyStores: [postgres(), sqlite()] });
+    expect(again.client).toMatchObject({ mode: "production", identity });
+  });
+
+  it("moves at the next start, where it ended before PostgreSQL was there", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const sender = await world.connected(alice);
+    await proxy.setMode("refuse");
+    const first = await world.connected(bob, { keyStores: [postgres(), sqlite("fallback")] });
+    const { identity } = first.client;
+    const roomId = await world.room([alice, bob]);
+    await sender.say(roomId, "on the fallback");
+    await first.until(() => first.messages.length === 1);
+    await first.client.close();
+    await sender.say(roomId, "while it was down");
+
+    await proxy.setMode("pass");
+    const again = await world.connected(bob, { keyStores: [postgres(), sqlite("fallback")] });
+    expect(again.client).toMatchObject({ mode: "production", identity });
+    await again.until(() => again.messages.length === 1);
+    expect(again.bodies).toEqual(["while it was down"]);
+    await again.client.close();
+
+    // The store that it has left is refused: nothing begins a second life there.
+    await proxy.setMode("refuse");
+    const stale = await world.connected(bob, { keyStores: [postgres(), sqlite("fallback")] });
+    expect(stale.client).toMatchObject({ mode: "waiting", keyStoreAvailable: false });
   });
 });

@@ -57,15 +57,41 @@ export class Stores {
     return (await this.#preferred.init()) ? this.#preferred : undefined;
   }
 
+  /**
+   * The stores behind the one that was asked for that are ready and durable, one
+   * after the other: what a device may have lived in meanwhile. Each is closed
+   * when the next is asked for, but for the one that is in use.
+   */
+  async *others(): AsyncGenerator<KeyStore> {
+    for (const candidate of this.#options.candidates.slice(1)) {
+      const name = candidate.name;
+      if (this.current?.name === name && this.current !== this.#preferred) {
+        yield this.current;
+        continue;
+      }
+      const keyStore = await makeOf(candidate).catch(() => undefined);
+      if (keyStore === undefined) continue;
+      try {
+        if (keyStore.persistence === "durable" && (await keyStore.init())) yield keyStore;
+      } finally {
+        await keyStore.close();
+      }
+    }
+  }
+
   /** Closes all. Idempotent. */
   async close(): Promise<void> {
-    await Promise.all([this.#resolved?.keyStore.close(), this.#preferred?.close()]);
+    await Promise.all([this.#resolved?.keyStore.close(), this.#preferred?.close(), this.#current?.close()]);
   }
 
   /** Anew: the resolver has closed the one that it tried. One that was given ready-made cannot be made again. */
   async #makePreferred(): Promise<KeyStore> {
     const [first] = this.#options.candidates;
     if (first === undefined) throw new TypeError("there is no key store to choose from");
-    return "create" in first ? first.create() : first;
+    return makeOf(first);
   }
+}
+
+async function makeOf(candidate: KeyStoreCandidate): Promise<KeyStore> {
+  return "create" in candidate ? candidate.create() : candidate;
 }

@@ -13,6 +13,7 @@ import { type OpenedEngine, openEngine } from "../engine/open-olm-machine.ts";
 import { isMatrixClientError, MatrixClientError } from "../errors.ts";
 import { AwaySync, type AwaySyncParts } from "../sync/away-sync.ts";
 import type { SyncTarget } from "../sync/sync-loop.ts";
+import { bringOver } from "./bring-over.ts";
 import { type ClientMode, type ModeEvent, remedyFor } from "./client-mode.ts";
 import { Running, type RunningParts } from "./running.ts";
 import type { Stores } from "./stores.ts";
@@ -98,18 +99,18 @@ export class Supervisor {
       return this.#goAway("waiting", `${keyStore.name} key store unavailable: ${status}`, undefined, "probe");
     }
     try {
-      await this.#openOn(keyStore, mode, !degraded);
+      if (degraded) await this.#openOn(keyStore, mode, false);
+      else await this.#openOnPreferred(keyStore);
       // The store that was asked for is looked for while another serves.
       if (degraded) this.#probe();
     } catch (error) {
-      const conflict = isMatrixClientError(error, "IDENTITY_CONFLICT");
-      if (conflict && degraded) {
+      if (degraded && isElsewhere(error)) {
         // The keys are where they were asked for, and not here: it is not a conflict before that store has been seen.
-        const reason = `the homeserver knows this device with keys that the ${keyStore.name} store does not hold: they are expected in the store that was asked for`;
+        const reason = `the ${keyStore.name} store does not hold this device's keys (${messageOf(error)}): they are expected in the store that was asked for`;
         return this.#goAway("waiting", reason, error, "probe");
       }
       const remedy = remedyFor(error);
-      if (remedy === "off" && !conflict) throw error;
+      if (remedy === "off" && !isMatrixClientError(error, "IDENTITY_CONFLICT")) throw error;
       this.#goAway(remedy === "off" ? "off" : "paused", messageOf(error), error, remedy);
     }
   }
@@ -216,9 +217,51 @@ export class Supervisor {
     }
   }
 
-  /** Opens the device on the store that was asked for; what the store in its place holds goes there first. */
+  /** The store that was asked for has come back, or has come at last. */
   async #changeTo(keyStore: KeyStore): Promise<void> {
-    await this.#openOn(keyStore, keyStore.mode, true);
+    const running = this.#running;
+    if (running !== undefined) {
+      // What the store in its place holds goes there; meanwhile nothing is acknowledged.
+      this.#heldToken = running.committedToken;
+      this.#running = undefined;
+      this.#enter("paused", `the device moves to the ${keyStore.name} store`, undefined);
+      await running.close();
+    }
+    await this.#openOnPreferred(keyStore);
+  }
+
+  /** Opens the device on the store that was asked for, and brings it there first where it has lived in another one. */
+  async #openOnPreferred(keyStore: KeyStore): Promise<void> {
+    const { device } = this.#parts;
+    const here = (await keyStore.listDevices()).find(
+      (one) => one.userId === device.userId && one.deviceId === device.deviceId,
+    );
+    const isActive = here !== undefined && here.status === "active";
+    if (!isActive) await this.#bringOver(keyStore);
+    try {
+      await this.#openOn(keyStore, keyStore.mode, true);
+    } catch (error) {
+      // The identity that the homeserver shows may be in the store that took its place once.
+      if (!isActive || !isMatrixClientError(error, "IDENTITY_CONFLICT") || !(await this.#bringOver(keyStore)))
+        throw error;
+      await this.#openOn(keyStore, keyStore.mode, true);
+    }
+  }
+
+  async #bringOver(to: KeyStore): Promise<boolean> {
+    const { stores, device, atRest, lease, running, logger } = this.#parts;
+    for await (const from of stores.others()) {
+      const held = (await from.listDevices()).some(
+        (one) => one.userId === device.userId && one.deviceId === device.deviceId,
+      );
+      if (!held) continue;
+      const parts = { from, to, device, atRest, lease, api: running.api, logger, signal: this.#closing.signal };
+      if (await bringOver(parts)) {
+        logger.info(`The device's keys were moved from the ${from.name} store to the ${to.name} store`);
+        return true;
+      }
+    }
+    return false;
   }
 
   #enter(mode: ClientMode, reason: string | undefined, error: unknown): void {
@@ -227,6 +270,15 @@ export class Supervisor {
     this.#reason = reason;
     if (previous !== mode) this.#parts.onMode({ mode, previous, reason, error });
   }
+}
+
+/** Whether a failure says that a fallback does not hold this device's keys, and another store does. */
+function isElsewhere(error: unknown): boolean {
+  return (
+    isMatrixClientError(error, "IDENTITY_CONFLICT") ||
+    isKeyStoreError(error, "ERR_KEY_STORE_MOVED") ||
+    isKeyStoreError(error, "ERR_KEY_STORE_MOVING")
+  );
 }
 
 /** The refusal of everything that needs keys while there are none. */

@@ -1,0 +1,65 @@
+import {
+  type DeviceRef,
+  isKeyStoreError,
+  type KeyStore,
+  type Logger,
+  moveDevice,
+  type OpenDeviceOptions,
+} from "@holdfast/key-store-core";
+import type { AtRest } from "../config/at-rest.ts";
+import { EngineEncryption } from "../crypto/engine-encryption.ts";
+import { checkIdentity } from "../crypto/identity-guard.ts";
+import { openEngine } from "../engine/open-olm-machine.ts";
+import { isMatrixClientError } from "../errors.ts";
+import type { HomeserverApi } from "../http/homeserver-api.ts";
+
+/** Which device is brought over, from where to where. */
+export interface BringOver {
+  readonly from: KeyStore;
+  readonly to: KeyStore;
+  readonly device: DeviceRef;
+  readonly atRest: AtRest;
+  readonly lease: Pick<OpenDeviceOptions, "lease" | "waitMs">;
+  readonly api: HomeserverApi;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Moves a device that has lived in another store to the one that was asked
+ * for, or finishes a move that was begun. Where both hold it, each with an
+ * identity of its own, the one that the homeserver publishes wins, and the other
+ * is set aside, where it is kept. Answers whether anything was moved.
+ *
+ * @throws what `moveDevice` throws; what `openEngine` and `HomeserverApi.request` throw where both hold the device
+ */
+export async function bringOver(parts: BringOver): Promise<boolean> {
+  const { from, to, device, lease, logger, signal } = parts;
+  try {
+    const { outcome } = await moveDevice({ from, to, device, ...lease, logger, signal });
+    return outcome === "moved";
+  } catch (error) {
+    if (!isKeyStoreError(error, "ERR_KEY_STORE_CONFLICT")) throw error;
+    const onConflict = (await isPublished(parts)) ? "archive-target" : "archive-source";
+    const wins = onConflict === "archive-target" ? from : to;
+    logger.warn(
+      `Two stores hold this device: the identity in ${wins.name} is the one that the homeserver shows; the other is set aside`,
+    );
+    const { outcome } = await moveDevice({ from, to, device, ...lease, logger, signal, onConflict });
+    return outcome === "moved";
+  }
+}
+
+/** Whether the homeserver shows the identity that the source holds. */
+async function isPublished({ from, device, atRest, lease, api, logger, signal }: BringOver): Promise<boolean> {
+  const opened = await openEngine({ keyStore: from, ...device, ...atRest, ...lease, create: "never", signal });
+  const encryption = new EngineEncryption({ ...opened, api, logger });
+  try {
+    return (await checkIdentity(api, encryption, signal)) === "equal";
+  } catch (error) {
+    if (isMatrixClientError(error, "IDENTITY_CONFLICT")) return false;
+    throw error;
+  } finally {
+    await encryption.close();
+  }
+}
