@@ -188,18 +188,19 @@ describe("the record of a room", () => {
     expect(await bot.rooms.takeIn(update)).toEqual([]);
   });
 
-  it("names the inviter, and counts what an invitation says of encryption", async () => {
+  it("names the inviter, and waits with the rest until the room is joined", async () => {
     const alice = await party(homeserver, "alice");
     const room = await alice.createEncryptedRoom([bot.login.userId]);
     await bot.sync();
     expect(await bot.rooms.get(room)).toMatchObject({
       membership: "invite",
       inviter: alice.userId,
-      encryption: { kind: "encrypted" },
+      encryption: null,
     });
     await bot.join(room);
     await bot.sync();
-    expect(await bot.rooms.get(room)).toMatchObject({ membership: "join", inviter: null });
+    const joined = { membership: "join", inviter: null, encryption: { kind: "encrypted" } };
+    expect(await bot.rooms.get(room)).toMatchObject(joined);
   });
 });
 

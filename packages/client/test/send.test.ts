@@ -308,6 +308,17 @@ describe("sending", () => {
     await expect(sendText(sender, room, "three")).rejects.toMatchObject({ code: "CLOSED" });
   });
 
+  it("is refused, and says why, where what is in the outbox cannot be read", async () => {
+    const { sender, room } = await talk();
+    const { encryption } = sender;
+    const change = encryption?.collection<string>("outbox").put(Buffer.alloc(8), "damaged");
+    await encryption?.commit(change === undefined ? [] : [change]);
+    const error = await sendText(sender, room, "hello").catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: "ENCRYPTION_UNAVAILABLE", cause: { code: "ERR_KEY_STORE_CORRUPT" } });
+    await expect(sender.outbox.resume()).rejects.toMatchObject({ code: "ERR_KEY_STORE_CORRUPT" });
+    expect(await types(sender, room)).toEqual([]);
+  });
+
   it("answers an owner's send that it made before, without another, until the owner is forgotten", async () => {
     const { sender, room } = await talk();
     const options = { transactionId: "t1", owner: "entry 1" };

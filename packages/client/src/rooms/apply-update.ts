@@ -35,20 +35,17 @@ export function applyUpdate(known: RoomRecord, update: RoomUpdate, onRefused: On
   };
 }
 
-/** What is known of a room after an invitation or a knock: its stripped state is the inviter's word, of which only the encryption counts. */
-export function applyStripped(
-  known: RoomRecord,
-  update: StrippedUpdate,
-  userId: string,
-  onRefused: OnRefused,
-): RoomRecord {
-  let record: RoomRecord = { ...known, membership: update.membership, inviter: null };
-  for (const event of update.state) {
-    if (event.type === "m.room.encryption") record = applyState(record, event, onRefused);
-    const isOwn = event.type === "m.room.member" && event.state_key === userId;
-    if (isOwn && event.content.membership === "invite") record = { ...record, inviter: event.sender };
-  }
-  return record;
+/**
+ * What is known of a room after an invitation or a knock. Of its stripped
+ * state, which nobody vouches for, only who invites is kept: all else is told by
+ * the first sync after joining.
+ */
+export function applyStripped(known: RoomRecord, { membership, state }: StrippedUpdate, userId: string): RoomRecord {
+  const invitation = state.findLast(
+    ({ type, state_key, content }) =>
+      type === "m.room.member" && state_key === userId && content.membership === "invite",
+  );
+  return { ...known, membership, inviter: invitation?.sender ?? null };
 }
 
 function applyState(record: RoomRecord, event: StateEvent, onRefused: OnRefused): RoomRecord {

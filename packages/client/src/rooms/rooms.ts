@@ -65,8 +65,7 @@ export class Rooms {
 
   /** As {@link takeIn}, for an invitation or a knock. */
   async takeInStripped(update: StrippedUpdate): Promise<Change[]> {
-    const { roomId } = update;
-    return this.#change(roomId, (known) => applyStripped(known, update, this.#options.userId, this.#onRefused(roomId)));
+    return this.#change(update.roomId, (known) => applyStripped(known, update, this.#options.userId));
   }
 
   /** What is known of a room; `undefined` where nothing is. While the store fails, it is what this process has seen. */

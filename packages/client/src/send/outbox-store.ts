@@ -35,12 +35,16 @@ export class OutboxStore {
     return this.#opened.records;
   }
 
-  /** As {@link records}; `undefined` for a store that has failed too. */
+  /**
+   * As {@link records}; `undefined` for a store that has failed too.
+   *
+   * @throws `ERR_KEY_STORE_CORRUPT`: what is in the outbox must not be passed over
+   */
   async recordsOrNone(): Promise<OutboxRecords | undefined> {
     try {
       return await this.records();
     } catch (error) {
-      if (!isKeyStoreError(error)) throw error;
+      if (!isKeyStoreError(error) || isKeyStoreError(error, "ERR_KEY_STORE_CORRUPT")) throw error;
       return undefined;
     }
   }
