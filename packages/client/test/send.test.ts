@@ -1,4 +1,4 @@
-import { type DevHomeserver, startDevHomeserver } from "@holdfast/dev-homeserver";
+import type { DevHomeserver } from "@holdfast/dev-homeserver";
 import { DeviceId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { path } from "../src/http/path.ts";
@@ -14,47 +14,28 @@ import {
   refuse,
   SEND,
 } from "./support/dev-rooms.ts";
-import { register, SendingClient, type SendingClientOptions } from "./support/sending-client.ts";
+import type { SendingClient } from "./support/sending-client.ts";
+import { Stage, sendText, text, types } from "./support/stage.ts";
 
+let stage: Stage;
 let homeserver: DevHomeserver;
-const open: SendingClient[] = [];
 
 beforeEach(async () => {
-  homeserver = await startDevHomeserver();
+  stage = await Stage.start();
+  homeserver = stage.homeserver;
 });
 
 afterEach(async () => {
   vi.useRealTimers();
-  for (const client of open.splice(0)) await client.close();
-  await homeserver.close();
+  await stage[Symbol.asyncDispose]();
 });
 
-async function bot(options: SendingClientOptions = {}): Promise<SendingClient> {
-  const client = await SendingClient.open(await register(homeserver.url, "bot"), options);
-  open.push(client);
-  return client;
-}
-
-const text = (body: string) => ({ msgtype: "m.text", body });
-const sendText = (client: SendingClient, room: string, body: string, options = {}) =>
-  client.outbox.send(room, "m.room.message", text(body), options);
-
-/** A bot and Alice in a room. */
-async function talk(encryption: object = MEGOLM) {
-  const [sender, alice] = [await bot(), await party(homeserver, "alice")];
-  const room = await sender.createRoom({ encryption: { ...encryption }, invite: [alice.userId] });
-  await alice.join(room);
-  await sender.sync();
-  return { sender, alice, room };
-}
-
-const types = async (client: SendingClient, room: string) => (await client.timeline(room)).map(({ type }) => type);
 const sessions = async (client: SendingClient, room: string) =>
   new Set((await client.timeline(room)).map(({ content }) => content.session_id)).size;
 
 describe("a message to an encrypted room", () => {
   it("is read by those who are in it, and is ciphertext on the homeserver", async () => {
-    const { sender, alice, room } = await talk();
+    const { sender, alice, room } = await stage.talk();
     const { eventId } = await sendText(sender, room, "hello");
     const [event] = await sender.timeline(room);
     expect(event).toMatchObject({ event_id: eventId, type: "m.room.encrypted" });
@@ -64,7 +45,7 @@ describe("a message to an encrypted room", () => {
   });
 
   it("shows what it relates to, and nothing else", async () => {
-    const { sender, alice, room } = await talk();
+    const { sender, alice, room } = await stage.talk();
     const { eventId } = await sendText(sender, room, "first");
     const relation = { rel_type: "m.replace", event_id: eventId };
     const content = { ...text("* second"), "m.new_content": text("second"), "m.relates_to": relation };
@@ -77,7 +58,7 @@ describe("a message to an encrypted room", () => {
   });
 
   it("can be read by a device that was logged in since the message before", async () => {
-    const { sender, alice, room } = await talk();
+    const { sender, alice, room } = await stage.talk();
     await sendText(sender, room, "before");
     const second = await anotherDevice(alice);
     await sender.sync();
@@ -87,7 +68,7 @@ describe("a message to an encrypted room", () => {
   });
 
   it("can be read by a member who has joined since the message before, who cannot read that one", async () => {
-    const { sender, room } = await talk();
+    const { sender, room } = await stage.talk();
     await sendText(sender, room, "before");
     const bob = await party(homeserver, "bob");
     await new RoomActions(sender).invite(room, bob.userId);
@@ -97,7 +78,7 @@ describe("a message to an encrypted room", () => {
   });
 
   it("has another key once somebody has left", async () => {
-    const { sender, alice, room } = await talk();
+    const { sender, alice, room } = await stage.talk();
     await sendText(sender, room, "one");
     await sendText(sender, room, "two");
     expect(await sessions(sender, room)).toBe(1);
@@ -109,14 +90,14 @@ describe("a message to an encrypted room", () => {
   });
 
   it("has another key after as many messages as the room says", async () => {
-    const { sender, alice, room } = await talk({ ...MEGOLM, rotation_period_msgs: 2 });
+    const { sender, alice, room } = await stage.talk({ ...MEGOLM, rotation_period_msgs: 2 });
     for (const body of ["1", "2", "3", "4", "5"]) await sendText(sender, room, body);
     expect(await sessions(sender, room)).toBe(3);
     expect(await bodiesSeenBy(alice)).toEqual(["1", "2", "3", "4", "5"]);
   });
 
   it("has its key shared ahead where the room was prepared", async () => {
-    const { sender, alice, room } = await talk();
+    const { sender, alice, room } = await stage.talk();
     await sender.encryptor.prepare(room);
     expect(homeserver.toDeviceWaiting(alice.userId, alice.client.credentials.deviceId)).toBe(1);
     expect(await types(sender, room)).toEqual([]);
@@ -127,7 +108,7 @@ describe("a message to an encrypted room", () => {
   });
 
   it("goes out although one-time keys, room keys and the message itself get lost on the way", async () => {
-    const { sender, alice, room } = await talk();
+    const { sender, alice, room } = await stage.talk();
     const routes = ["/keys/query", "/keys/claim", "/sendToDevice/{eventType}/{txnId}", "/members", SEND];
     for (const route of routes) {
       fault(homeserver, { route, user: sender.login.userId }, 1, lostAnswer);
@@ -139,7 +120,7 @@ describe("a message to an encrypted room", () => {
   });
 
   it("goes out, and asks once, where a device has no one-time key left", async () => {
-    const { sender, alice, room } = await talk();
+    const { sender, alice, room } = await stage.talk();
     const noKeys = async () => ({ status: 200, body: { one_time_keys: {}, failures: {} } });
     const { count } = fault(homeserver, { route: "/keys/claim" }, 9, noKeys);
     await sendText(sender, room, "hello");
@@ -148,7 +129,7 @@ describe("a message to an encrypted room", () => {
   });
 
   it("is read although the session with a device had broken, which the next sync mends", async () => {
-    const { sender, alice, room } = await talk();
+    const { sender, alice, room } = await stage.talk();
     await sendText(sender, room, "one");
     await alice.sync();
     const { userId, deviceId } = sender.login;
@@ -174,7 +155,7 @@ describe("a message to an encrypted room", () => {
   });
 
   it("goes to signed devices only where that is asked for, and to nobody before there is an identity of ours", async () => {
-    const sender = await bot({ shareKeysWith: "signed-devices" });
+    const sender = await stage.bot({ shareKeysWith: "signed-devices" });
     const room = await sender.createRoom({ encryption: MEGOLM });
     await sender.sync();
     await expect(sendText(sender, room, "hello")).rejects.toMatchObject({ code: "NOT_SET_UP" });
@@ -184,7 +165,7 @@ describe("a message to an encrypted room", () => {
 
 describe("what is not encrypted", () => {
   it("is a message to a plain room", async () => {
-    const sender = await bot();
+    const sender = await stage.bot();
     const room = await sender.createRoom({});
     await sender.sync();
     await sendText(sender, room, "hello");
@@ -192,7 +173,7 @@ describe("what is not encrypted", () => {
   });
 
   it("is a reaction, and a redaction", async () => {
-    const { sender, room } = await talk();
+    const { sender, room } = await stage.talk();
     const { eventId } = await sendText(sender, room, "hello");
     const relation = { "m.relates_to": { rel_type: "m.annotation", event_id: eventId, key: "+1" } };
     await sender.outbox.send(room, "m.reaction", relation);
@@ -203,136 +184,9 @@ describe("what is not encrypted", () => {
   });
 
   it("is never what claims to be encrypted already", async () => {
-    const { sender, room } = await talk();
+    const { sender, room } = await stage.talk();
     await expect(sender.outbox.send(room, "m.room.encrypted", text("hello"))).rejects.toMatchObject({ code: "CONFIG" });
     expect(await types(sender, room)).toEqual([]);
-  });
-});
-
-describe("sending", () => {
-  it("makes one event although the homeserver's answer is lost", async () => {
-    const { sender, alice, room } = await talk();
-    const { count } = fault(homeserver, { route: SEND }, 2, lostAnswer);
-    const { eventId } = await sendText(sender, room, "hello");
-    expect(count()).toBe(3);
-    expect((await sender.timeline(room)).map((event) => event.event_id)).toEqual([eventId]);
-    expect(await bodiesSeenBy(alice)).toEqual(["hello"]);
-  });
-
-  it("makes one event of two sends under one transaction id", async () => {
-    const { sender, room } = await talk();
-    const options = { transactionId: "t1" };
-    const [one, two] = await Promise.all([sendText(sender, room, "a", options), sendText(sender, room, "a", options)]);
-    const three = await sendText(sender, room, "a", options);
-    expect([two, three]).toEqual([one, one]);
-    expect(await types(sender, room)).toEqual(["m.room.encrypted"]);
-  });
-
-  it("keeps the order of a room, whatever gets lost, and does not hold other rooms up", async () => {
-    const { sender, alice, room } = await talk();
-    const plain = await sender.createRoom({});
-    await sender.sync();
-    let failures = 0;
-    const reached = Promise.withResolvers<void>();
-    homeserver.use(async (call, next) => {
-      if (!call.route.endsWith(SEND) || call.parameters.roomId !== room) return next();
-      failures += 1;
-      await reached.promise;
-      return failures <= 2 ? "hang up" : next();
-    });
-    const sent = ["1", "2", "3", "4"].map((body) => sendText(sender, room, body));
-    await sendText(sender, plain, "elsewhere");
-    reached.resolve();
-    const ids = (await Promise.all(sent)).map(({ eventId }) => eventId);
-    expect((await sender.timeline(room)).map((event) => event.event_id)).toEqual(ids);
-    expect(await bodiesSeenBy(alice)).toEqual(["1", "2", "3", "4"]);
-  });
-
-  it("tells the caller of a refusal, and drops the event", async () => {
-    const { sender, alice, room } = await talk();
-    fault(homeserver, { route: SEND }, 1, refuse(403, "M_FORBIDDEN"));
-    const error = await sendText(sender, room, "no").catch((thrown) => thrown);
-    expect(error).toMatchObject({ code: "REQUEST_REFUSED", retryable: false, cause: { errcode: "M_FORBIDDEN" } });
-    await sendText(sender, room, "yes");
-    await sender.close();
-    open.push(await SendingClient.open(sender.login, { storage: sender.storage }));
-    await open.at(-1)?.outbox.resume();
-    expect(await bodiesSeenBy(alice)).toEqual(["yes"]);
-  });
-
-  it("waits as the homeserver asks where it is asked too often", async () => {
-    const { sender, room } = await talk();
-    const { count } = fault(homeserver, { route: SEND }, 2, refuse(429, "M_LIMIT_EXCEEDED", { retry_after_ms: 1 }));
-    await sendText(sender, room, "hello");
-    expect(count()).toBe(3);
-  });
-
-  it("keeps an event for the next session where this one has ended", async () => {
-    const { sender, alice, room } = await talk();
-    fault(homeserver, { route: SEND }, 1, refuse(401, "M_UNKNOWN_TOKEN"));
-    await expect(sendText(sender, room, "hello")).rejects.toMatchObject({ code: "REQUEST_REFUSED" });
-    await sender.close();
-    const next = await SendingClient.open(sender.login, { storage: sender.storage });
-    open.push(next);
-    await next.outbox.resume();
-    await sendText(next, room, "and on");
-    expect(await bodiesSeenBy(alice)).toEqual(["hello", "and on"]);
-  });
-
-  it("is given up when the signal aborts, and the event with it", async () => {
-    const { sender, alice, room } = await talk();
-    const giveUp = new AbortController();
-    const reason = new Error("no patience");
-    fault(homeserver, { route: SEND }, 1, async () => {
-      giveUp.abort(reason);
-      return "hang up";
-    });
-    await expect(sendText(sender, room, "no", { signal: giveUp.signal })).rejects.toBe(reason);
-    await sendText(sender, room, "yes");
-    expect(await bodiesSeenBy(alice)).toEqual(["yes"]);
-  });
-
-  it("ends when the client closes, whatever it waits for, and says so", async () => {
-    const { sender, room } = await talk();
-    const asked = Promise.withResolvers<void>();
-    fault(homeserver, { route: "/keys/query", user: sender.login.userId }, 1, (call) => {
-      asked.resolve();
-      return new Promise((resolve) => call.signal.addEventListener("abort", () => resolve("hang up")));
-    });
-    const sending = [sendText(sender, room, "one"), sendText(sender, room, "two")];
-    const outcomes = Promise.allSettled(sending);
-    await asked.promise;
-    await sender.outbox.close();
-    const closed = { status: "rejected", reason: expect.objectContaining({ code: "CLOSED" }) };
-    expect(await outcomes).toEqual([closed, closed]);
-    await expect(sendText(sender, room, "three")).rejects.toMatchObject({ code: "CLOSED" });
-  });
-
-  it("is refused, and says why, where what is in the outbox cannot be read", async () => {
-    const { sender, room } = await talk();
-    const { encryption } = sender;
-    const change = encryption?.collection<string>("outbox").put(Buffer.alloc(8), "damaged");
-    await encryption?.commit(change === undefined ? [] : [change]);
-    const error = await sendText(sender, room, "hello").catch((thrown) => thrown);
-    expect(error).toMatchObject({ code: "ENCRYPTION_UNAVAILABLE", cause: { code: "ERR_KEY_STORE_CORRUPT" } });
-    await expect(sender.outbox.resume()).rejects.toMatchObject({ code: "ERR_KEY_STORE_CORRUPT" });
-    expect(await types(sender, room)).toEqual([]);
-  });
-
-  it("answers an owner's send that it made before, without another, until the owner is forgotten", async () => {
-    const { sender, room } = await talk();
-    const options = { transactionId: "t1", owner: "entry 1" };
-    const first = await sendText(sender, room, "hello", options);
-    await sender.close();
-    const next = await SendingClient.open(sender.login, { storage: sender.storage });
-    open.push(next);
-    const { count } = fault(homeserver, { route: SEND }, 0, hangUp);
-    expect(await sendText(next, room, "hello", options)).toEqual(first);
-    expect(await next.outbox.find(room, options)).toEqual(first);
-    expect(await next.outbox.find(room, { ...options, owner: "entry 2" })).toBeUndefined();
-    expect(count()).toBe(0);
-    await next.encryption?.commit(next.outbox.forgetOwner("entry 1"));
-    expect(await next.outbox.find(room, options)).toBeUndefined();
   });
 });
 
@@ -345,7 +199,7 @@ describe("a room of which it is not known whether it is encrypted", () => {
     ["another HTTP 404", refuse(404, "M_UNRECOGNIZED")],
     ["no answer", hangUp],
   ])("is sent nothing after %s", async (_, outcome) => {
-    const sender = await bot();
+    const sender = await stage.bot();
     const room = await sender.createRoom({});
     fault(homeserver, { method: "GET", route: STATE }, 1, outcome);
     const { count } = fault(homeserver, { route: SEND }, 0, hangUp);
@@ -359,76 +213,12 @@ describe("a room of which it is not known whether it is encrypted", () => {
   });
 
   it("is sent nothing where its algorithm is not spoken here", async () => {
-    const sender = await bot();
+    const sender = await stage.bot();
     for (const encryption of [{ algorithm: "m.megolm.v9" }, { algorithm: 7 }, {}]) {
       const room = await sender.createRoom({ encryption });
       await sender.sync();
       await expect(sendText(sender, room, "hello")).rejects.toMatchObject({ code: "ROOM_ENCRYPTION_UNKNOWN" });
       expect(await types(sender, room)).toEqual([]);
     }
-  });
-});
-
-describe("while the store is away", () => {
-  it("an encrypted room is sent nothing, by what reaches the homeserver, and a plain one is", async () => {
-    const { sender, room } = await talk();
-    const plain = await sender.createRoom({});
-    await sendText(sender, room, "before");
-    sender.goAway();
-    await sender.sync();
-    const { count } = fault(homeserver, { route: SEND }, 0, hangUp);
-    const refused = { code: "ENCRYPTION_UNAVAILABLE", retryable: true };
-    await expect(sendText(sender, room, "hello")).rejects.toMatchObject(refused);
-    await expect(sender.encryptor.prepare(room)).rejects.toMatchObject(refused);
-    expect(count()).toBe(0);
-    await sendText(sender, plain, "hello");
-    expect(await types(sender, plain)).toEqual(["m.room.message"]);
-    await sender.comeBack();
-    await sendText(sender, room, "again");
-    expect(await types(sender, room)).toEqual(["m.room.encrypted", "m.room.encrypted"]);
-  });
-
-  it("holds from the start, for rooms that only the homeserver knows", async () => {
-    const { sender, room } = await talk();
-    const plain = await sender.createRoom({});
-    const without = SendingClient.withoutStore(sender.login);
-    open.push(without);
-    await expect(sendText(without, room, "hello")).rejects.toMatchObject({ code: "ENCRYPTION_UNAVAILABLE" });
-    await sendText(without, plain, "hello");
-    expect(await types(sender, room)).toEqual([]);
-    expect(await types(sender, plain)).toEqual(["m.room.message"]);
-  });
-
-  it("what was encrypted before still goes out, once", async () => {
-    const { sender, alice, room } = await talk();
-    fault(homeserver, { route: SEND }, 1, async () => {
-      sender.goAway();
-      return "hang up";
-    });
-    const { eventId } = await sendText(sender, room, "hello");
-    const { count } = fault(homeserver, { route: SEND }, 0, hangUp);
-    await sender.comeBack();
-    await sender.outbox.resume();
-    await sendText(sender, room, "and on");
-    expect(count()).toBe(1);
-    expect((await sender.timeline(room))[0]?.event_id).toBe(eventId);
-    expect(await bodiesSeenBy(alice)).toEqual(["hello", "and on"]);
-  });
-});
-
-describe("a message that waits while its room becomes encrypted", () => {
-  it("goes out encrypted", async () => {
-    const [sender, alice] = [await bot(), await party(homeserver, "alice")];
-    const room = await sender.createRoom({ invite: [alice.userId] });
-    await alice.join(room);
-    await sender.sync();
-    fault(homeserver, { route: SEND }, 1, async () => {
-      await sender.setState(room, "m.room.encryption", MEGOLM);
-      await sender.sync();
-      return "hang up";
-    });
-    await sendText(sender, room, "hello");
-    expect(await types(sender, room)).toEqual(["m.room.encrypted"]);
-    expect(await bodiesSeenBy(alice)).toEqual(["hello"]);
   });
 });

@@ -1,0 +1,204 @@
+import type { DevHomeserver } from "@holdfast/dev-homeserver";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { bodiesSeenBy, fault, hangUp, lostAnswer, MEGOLM, party, refuse, SEND } from "./support/dev-rooms.ts";
+import { SendingClient } from "./support/sending-client.ts";
+import { Stage, sendText, types } from "./support/stage.ts";
+
+let stage: Stage;
+let homeserver: DevHomeserver;
+
+beforeEach(async () => {
+  stage = await Stage.start();
+  homeserver = stage.homeserver;
+});
+
+afterEach(async () => {
+  await stage[Symbol.asyncDispose]();
+});
+
+describe("sending", () => {
+  it("makes one event although the homeserver's answer is lost", async () => {
+    const { sender, alice, room } = await stage.talk();
+    const { count } = fault(homeserver, { route: SEND }, 2, lostAnswer);
+    const { eventId } = await sendText(sender, room, "hello");
+    expect(count()).toBe(3);
+    expect((await sender.timeline(room)).map((event) => event.event_id)).toEqual([eventId]);
+    expect(await bodiesSeenBy(alice)).toEqual(["hello"]);
+  });
+
+  it("makes one event of two sends under one transaction id", async () => {
+    const { sender, room } = await stage.talk();
+    const options = { transactionId: "t1" };
+    const [one, two] = await Promise.all([sendText(sender, room, "a", options), sendText(sender, room, "a", options)]);
+    const three = await sendText(sender, room, "a", options);
+    expect([two, three]).toEqual([one, one]);
+    expect(await types(sender, room)).toEqual(["m.room.encrypted"]);
+  });
+
+  it("keeps the order of a room, whatever gets lost, and does not hold other rooms up", async () => {
+    const { sender, alice, room } = await stage.talk();
+    const plain = await sender.createRoom({});
+    await sender.sync();
+    let failures = 0;
+    const reached = Promise.withResolvers<void>();
+    homeserver.use(async (call, next) => {
+      if (!call.route.endsWith(SEND) || call.parameters.roomId !== room) return next();
+      failures += 1;
+      await reached.promise;
+      return failures <= 2 ? "hang up" : next();
+    });
+    const sent = ["1", "2", "3", "4"].map((body) => sendText(sender, room, body));
+    await sendText(sender, plain, "elsewhere");
+    reached.resolve();
+    const ids = (await Promise.all(sent)).map(({ eventId }) => eventId);
+    expect((await sender.timeline(room)).map((event) => event.event_id)).toEqual(ids);
+    expect(await bodiesSeenBy(alice)).toEqual(["1", "2", "3", "4"]);
+  });
+
+  it("tells the caller of a refusal, and drops the event", async () => {
+    const { sender, alice, room } = await stage.talk();
+    fault(homeserver, { route: SEND }, 1, refuse(403, "M_FORBIDDEN"));
+    const error = await sendText(sender, room, "no").catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: "REQUEST_REFUSED", retryable: false, cause: { errcode: "M_FORBIDDEN" } });
+    await sendText(sender, room, "yes");
+    await sender.close();
+    await (await stage.reopen(sender)).outbox.resume();
+    expect(await bodiesSeenBy(alice)).toEqual(["yes"]);
+  });
+
+  it("waits as the homeserver asks where it is asked too often", async () => {
+    const { sender, room } = await stage.talk();
+    const { count } = fault(homeserver, { route: SEND }, 2, refuse(429, "M_LIMIT_EXCEEDED", { retry_after_ms: 1 }));
+    await sendText(sender, room, "hello");
+    expect(count()).toBe(3);
+  });
+
+  it("keeps an event for the next session where this one has ended", async () => {
+    const { sender, alice, room } = await stage.talk();
+    fault(homeserver, { route: SEND }, 1, refuse(401, "M_UNKNOWN_TOKEN"));
+    await expect(sendText(sender, room, "hello")).rejects.toMatchObject({ code: "REQUEST_REFUSED" });
+    await sender.close();
+    const next = await stage.reopen(sender);
+    await next.outbox.resume();
+    await sendText(next, room, "and on");
+    expect(await bodiesSeenBy(alice)).toEqual(["hello", "and on"]);
+  });
+
+  it("is given up when the signal aborts, and the event with it", async () => {
+    const { sender, alice, room } = await stage.talk();
+    const giveUp = new AbortController();
+    const reason = new Error("no patience");
+    fault(homeserver, { route: SEND }, 1, async () => {
+      giveUp.abort(reason);
+      return "hang up";
+    });
+    await expect(sendText(sender, room, "no", { signal: giveUp.signal })).rejects.toBe(reason);
+    await sendText(sender, room, "yes");
+    expect(await bodiesSeenBy(alice)).toEqual(["yes"]);
+  });
+
+  it("ends when the client closes, whatever it waits for, and says so", async () => {
+    const { sender, room } = await stage.talk();
+    const asked = Promise.withResolvers<void>();
+    fault(homeserver, { route: "/keys/query", user: sender.login.userId }, 1, (call) => {
+      asked.resolve();
+      return new Promise((resolve) => call.signal.addEventListener("abort", () => resolve("hang up")));
+    });
+    const sending = [sendText(sender, room, "one"), sendText(sender, room, "two")];
+    const outcomes = Promise.allSettled(sending);
+    await asked.promise;
+    await sender.outbox.close();
+    const closed = { status: "rejected", reason: expect.objectContaining({ code: "CLOSED" }) };
+    expect(await outcomes).toEqual([closed, closed]);
+    await expect(sendText(sender, room, "three")).rejects.toMatchObject({ code: "CLOSED" });
+  });
+
+  it("is refused, and says why, where what is in the outbox cannot be read", async () => {
+    const { sender, room } = await stage.talk();
+    const { encryption } = sender;
+    const change = encryption?.collection<string>("outbox").put(Buffer.alloc(8), "damaged");
+    await encryption?.commit(change === undefined ? [] : [change]);
+    const error = await sendText(sender, room, "hello").catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: "ENCRYPTION_UNAVAILABLE", cause: { code: "ERR_KEY_STORE_CORRUPT" } });
+    await expect(sender.outbox.resume()).rejects.toMatchObject({ code: "ERR_KEY_STORE_CORRUPT" });
+    expect(await types(sender, room)).toEqual([]);
+  });
+
+  it("answers an owner's send that it made before, without another, until the owner is forgotten", async () => {
+    const { sender, room } = await stage.talk();
+    const options = { transactionId: "t1", owner: "entry 1" };
+    const first = await sendText(sender, room, "hello", options);
+    await sender.close();
+    const next = await stage.reopen(sender);
+    const { count } = fault(homeserver, { route: SEND }, 0, hangUp);
+    expect(await sendText(next, room, "hello", options)).toEqual(first);
+    expect(await next.outbox.find(room, options)).toEqual(first);
+    expect(await next.outbox.find(room, { ...options, owner: "entry 2" })).toBeUndefined();
+    expect(count()).toBe(0);
+    await next.encryption?.commit(next.outbox.forgetOwner("entry 1"));
+    expect(await next.outbox.find(room, options)).toBeUndefined();
+  });
+});
+
+describe("while the store is away", () => {
+  it("an encrypted room is sent nothing, by what reaches the homeserver, and a plain one is", async () => {
+    const { sender, room } = await stage.talk();
+    const plain = await sender.createRoom({});
+    await sendText(sender, room, "before");
+    sender.goAway();
+    await sender.sync();
+    const { count } = fault(homeserver, { route: SEND }, 0, hangUp);
+    const refused = { code: "ENCRYPTION_UNAVAILABLE", retryable: true };
+    await expect(sendText(sender, room, "hello")).rejects.toMatchObject(refused);
+    await expect(sender.encryptor.prepare(room)).rejects.toMatchObject(refused);
+    expect(count()).toBe(0);
+    await sendText(sender, plain, "hello");
+    expect(await types(sender, plain)).toEqual(["m.room.message"]);
+    await sender.comeBack();
+    await sendText(sender, room, "again");
+    expect(await types(sender, room)).toEqual(["m.room.encrypted", "m.room.encrypted"]);
+  });
+
+  it("holds from the start, for rooms that only the homeserver knows", async () => {
+    const { sender, room } = await stage.talk();
+    const plain = await sender.createRoom({});
+    const without = stage.add(SendingClient.withoutStore(sender.login));
+    await expect(sendText(without, room, "hello")).rejects.toMatchObject({ code: "ENCRYPTION_UNAVAILABLE" });
+    await sendText(without, plain, "hello");
+    expect(await types(sender, room)).toEqual([]);
+    expect(await types(sender, plain)).toEqual(["m.room.message"]);
+  });
+
+  it("what was encrypted before still goes out, once", async () => {
+    const { sender, alice, room } = await stage.talk();
+    fault(homeserver, { route: SEND }, 1, async () => {
+      sender.goAway();
+      return "hang up";
+    });
+    const { eventId } = await sendText(sender, room, "hello");
+    const { count } = fault(homeserver, { route: SEND }, 0, hangUp);
+    await sender.comeBack();
+    await sender.outbox.resume();
+    await sendText(sender, room, "and on");
+    expect(count()).toBe(1);
+    expect((await sender.timeline(room))[0]?.event_id).toBe(eventId);
+    expect(await bodiesSeenBy(alice)).toEqual(["hello", "and on"]);
+  });
+});
+
+describe("a message that waits while its room becomes encrypted", () => {
+  it("goes out encrypted", async () => {
+    const [sender, alice] = [await stage.bot(), await party(homeserver, "alice")];
+    const room = await sender.createRoom({ invite: [alice.userId] });
+    await alice.join(room);
+    await sender.sync();
+    fault(homeserver, { route: SEND }, 1, async () => {
+      await sender.setState(room, "m.room.encryption", MEGOLM);
+      await sender.sync();
+      return "hang up";
+    });
+    await sendText(sender, room, "hello");
+    expect(await types(sender, room)).toEqual(["m.room.encrypted"]);
+    expect(await bodiesSeenBy(alice)).toEqual(["hello"]);
+  });
+});
