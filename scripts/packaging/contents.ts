@@ -4,10 +4,10 @@ import type { Packed, Published } from "./published.ts";
 
 /** The most that each package may weigh, packed, in bytes of 1,000 to the kB. */
 const BUDGET: Readonly<Record<string, number>> = {
-  "@holdfast/client": 80_000,
-  "@holdfast/indexeddb": 60_000,
-  "@holdfast/key-store-conformance": 40_000,
-  "@holdfast/key-store-core": 30_000,
+  "@holdfast/client": 100_000,
+  "@holdfast/indexeddb": 70_000,
+  "@holdfast/key-store-conformance": 50_000,
+  "@holdfast/key-store-core": 40_000,
   "@holdfast/key-store-memory": 30_000,
   "@holdfast/key-store-postgres": 40_000,
   "@holdfast/key-store-sqlite": 30_000,
