@@ -201,7 +201,6 @@ describe("verification with matrix-js-sdk", () => {
     verifying(device, { onRequest });
     using sdk = await newSdkClient(user);
     await startSdk(sdk);
-    await sdk.crypto.userHasCrossSigningKeys(user.userId, true);
     const request = await sdk.crypto.requestDeviceVerification(user.userId, device.deviceId);
     const verification = await asked;
     await changed(request, () => (request.phase === VerificationPhase.Ready ? true : undefined));

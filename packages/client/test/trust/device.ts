@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { DevHomeserver } from "@holdfast/dev-homeserver";
-import { HomeserverClient } from "@holdfast/dev-homeserver/party";
+import type { TestHomeserver } from "@holdfast/dev-homeserver";
 import { type KeyStore, silentLogger } from "@holdfast/key-store-core";
 import { MemoryKeyStore } from "@holdfast/key-store-memory";
 import {
@@ -18,9 +17,9 @@ import { openCollections } from "../../src/records/open-collections.ts";
 import type { ProcessedToDevice } from "../../src/sync/durable-sync.ts";
 import type { RoomEvent } from "../../src/sync/room-update.ts";
 
-/** A user of a development homeserver, who can log in on several devices. */
+/** A user of a homeserver, who can log in on several devices. */
 export interface User {
-  readonly homeserver: DevHomeserver;
+  readonly homeserver: TestHomeserver;
   readonly userId: string;
   readonly name: string;
   readonly password: string;
@@ -134,13 +133,11 @@ interface Login {
   readonly accessToken: string;
 }
 
-/** Makes a user on a homeserver; the device that registers is not used. */
-export async function newUser(homeserver: DevHomeserver, name: string): Promise<User> {
+/** Makes a user on a homeserver. */
+export async function newUser(homeserver: TestHomeserver, name: string): Promise<User> {
   const [unique, password] = [`${name}-${randomBytes(4).toString("hex")}`, `password of ${name}`];
-  const client = await HomeserverClient.register(homeserver.url, unique, { password });
-  const user = { homeserver, userId: client.credentials.userId, name: unique, password };
-  await client.call("POST", "/logout", {});
-  return user;
+  const { userId } = await homeserver.registerUser(unique, password);
+  return { homeserver, userId, name: unique, password };
 }
 
 /** Logs a new device of a user in. */
@@ -158,7 +155,7 @@ export async function logIn(user: User): Promise<Login> {
 /** Nothing is tried again: what a test cuts stays cut. */
 function apiOf({ homeserver }: User, accessToken: string | undefined): HomeserverApi {
   const tokens = accessToken === undefined ? undefined : fixedToken(accessToken);
-  return createHomeserverApi({ baseUrl: homeserver.url, tokens, retry: { retries: 0 } });
+  return createHomeserverApi({ baseUrl: homeserver.baseUrl, tokens, retry: { retries: 0 } });
 }
 
 async function openEncryption(user: User, login: Login, keyStore: KeyStore, api: HomeserverApi) {

@@ -24,7 +24,7 @@ export interface SdkClient extends Disposable {
 /** Logs a new device of a user in on matrix-js-sdk, with its crypto in memory. It does not sync before `startClient`. */
 export async function newSdkClient(user: User, cryptoCallbacks: CryptoCallbacks = {}): Promise<SdkClient> {
   const { deviceId, accessToken } = await logIn(user);
-  const baseUrl = user.homeserver.url;
+  const baseUrl = user.homeserver.baseUrl;
   const client = createClient({ baseUrl, userId: user.userId, deviceId, accessToken, cryptoCallbacks, logger: silent });
   await client.initRustCrypto({ useIndexedDB: false });
   const crypto = client.getCrypto();
@@ -32,8 +32,8 @@ export async function newSdkClient(user: User, cryptoCallbacks: CryptoCallbacks 
   return { client, crypto, user, deviceId, [Symbol.dispose]: () => client.stopClient() };
 }
 
-/** Lets a client sync, and waits for the first. */
-export async function startSdk({ client }: SdkClient): Promise<void> {
+/** Lets a client sync, and waits for the first sync and for the keys of its own account. */
+export async function startSdk({ client, crypto, user }: SdkClient): Promise<void> {
   const synced = new Promise<void>((resolve) => {
     client.on(ClientEvent.Sync, (state) => {
       if (state === SyncState.Prepared || state === SyncState.Syncing) resolve();
@@ -41,4 +41,5 @@ export async function startSdk({ client }: SdkClient): Promise<void> {
   });
   await client.startClient({ initialSyncLimit: 1 });
   await synced;
+  await crypto.userHasCrossSigningKeys(user.userId, true);
 }
