@@ -1,13 +1,15 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Change, DeviceStore, Logger } from "@holdfast/key-store-core";
+import { type Change, type DeviceStore, type Logger, messageOf } from "@holdfast/key-store-core";
 import { type OlmMachine, type OutgoingRequest, RequestType } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { OlmEngine } from "../engine/olm-engine.ts";
+import { MatrixClientError } from "../errors.ts";
 import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
+import { parseObject } from "../http/json.ts";
 import type { OpenCollection } from "../records/sealed-collection.ts";
 import type { Encryption, RoomKey } from "./encryption.ts";
 import type { DeviceIdentity } from "./identity-guard.ts";
 import { KeyUpload } from "./key-upload.ts";
-import { type EngineRequest, engineRequest } from "./outgoing.ts";
+import { type EngineRequest, engineRequest, type RoomEventTarget, type SendToRoom } from "./outgoing.ts";
 import { Rounds } from "./rounds.ts";
 
 /** The collection of the client's single records. */
@@ -19,6 +21,8 @@ export interface EngineEncryptionParts {
   readonly collection: OpenCollection;
   readonly api: HomeserverApi;
   readonly logger: Logger;
+  /** Sends what the engine has for rooms. Default: such requests are refused. */
+  readonly sendToRoom?: SendToRoom | undefined;
 }
 
 /** {@link Encryption} on an opened engine. Nothing is sent of its own accord. */
@@ -32,13 +36,17 @@ export class EngineEncryption implements Encryption {
   readonly #api: HomeserverApi;
   readonly #upload: KeyUpload;
   readonly #logger: Logger;
+  readonly #sendToRoom: SendToRoom | undefined;
+  /** Requests for rooms that a flush has handed over: the engine lists them until they have arrived. */
+  readonly #handedOver = new Set<string>();
   readonly #listeners = new Set<(keys: readonly RoomKey[]) => void>();
   readonly #rounds = new Rounds(() => this.#flushOnce());
   readonly #closing = new AbortController();
   /** Where code runs that {@link run} called, until its work has settled. */
   readonly #scope = new AsyncLocalStorage<{ open: boolean }>();
 
-  constructor({ engine, collection, api, logger }: EngineEncryptionParts) {
+  constructor({ engine, collection, api, logger, sendToRoom }: EngineEncryptionParts) {
+    this.#sendToRoom = sendToRoom;
     this.#engine = engine;
     this.#api = api;
     this.#logger = logger;
@@ -78,6 +86,7 @@ export class EngineEncryption implements Encryption {
   async send(request: EngineRequest, signal?: AbortSignal): Promise<void> {
     const until = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
     if (request.type === RequestType.KeysUpload) return this.#upload.send(request, until);
+    if (request.roomEvent !== undefined) return this.#sendRoomEvent(request, request.roomEvent);
     const { id, type, method, path, query, body } = request;
     // Only the upload of cross-signing keys, which has no type, is not a thing to be asked for twice.
     const retry = type === undefined ? "limits" : "safe";
@@ -102,11 +111,35 @@ export class EngineEncryption implements Encryption {
     return this.#engine.close();
   }
 
+  /** As clear text it would show what an encrypted room is there to hide: rooms are sent to in one way. */
+  async #sendRoomEvent({ id, body }: EngineRequest, target: RoomEventTarget): Promise<void> {
+    if (this.#sendToRoom === undefined) {
+      throw new MatrixClientError("CONFIG", `nothing here sends ${target.type} to rooms`);
+    }
+    const answer = JSON.stringify({ event_id: await this.#sendToRoom(target, parseObject(body) ?? {}) });
+    if (id !== undefined) await this.run((machine) => machine.markRequestAsSent(id, RequestType.RoomMessage, answer));
+  }
+
+  /** Not waited for: an encrypted event may need a flush itself. What fails is not tried again here. */
+  #handOver(request: EngineRequest): void {
+    if (request.id !== undefined) this.#handedOver.add(request.id);
+    this.send(request).then(
+      () => request.id !== undefined && this.#handedOver.delete(request.id),
+      (error) => {
+        if (this.#closing.signal.aborted) return;
+        this.#logger.warn(`An event of a verification was not sent to its room: ${messageOf(error)}`);
+      },
+    );
+  }
+
   async #flushOnce(): Promise<void> {
     for (;;) {
-      const requests = await this.run(async (machine) =>
+      const outgoing = await this.run(async (machine) =>
         ((await machine.outgoingRequests()) as OutgoingRequest[]).map(engineRequest),
       );
+      const fresh = outgoing.filter(({ id }) => id === undefined || !this.#handedOver.has(id));
+      for (const request of fresh) if (request.roomEvent !== undefined) this.#handOver(request);
+      const requests = fresh.filter(({ roomEvent }) => roomEvent === undefined);
       if (requests.length === 0) return;
       const failures: unknown[] = [];
       for (const request of requests) {

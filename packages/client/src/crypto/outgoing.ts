@@ -9,6 +9,7 @@ import {
   type ToDeviceRequest,
   type UploadSigningKeysRequest,
 } from "@matrix-org/matrix-sdk-crypto-wasm";
+import type { JsonObject } from "../http/homeserver-api.ts";
 import { path } from "../http/path.ts";
 
 type AnyRequest =
@@ -32,7 +33,19 @@ export interface EngineRequest {
   readonly query?: Readonly<Record<string, string>>;
   /** JSON. */
   readonly body: string;
+  /** There for an event of a room, whose body is its content in the clear: the room may be encrypted. */
+  readonly roomEvent?: RoomEventTarget;
 }
+
+/** Where an event of the engine goes, and under which transaction id. */
+export interface RoomEventTarget {
+  readonly roomId: string;
+  readonly type: string;
+  readonly transactionId: string;
+}
+
+/** Sends an event to a room, encrypted where the room is, and answers with its id. The same transaction id is the same event. */
+export type SendToRoom = (target: RoomEventTarget, content: JsonObject) => Promise<string>;
 
 /** What to send for a request of the engine. */
 export function engineRequest(request: AnyRequest): EngineRequest {
@@ -46,7 +59,7 @@ export function signingKeysRequest(request: UploadSigningKeysRequest): EngineReq
   return { id: undefined, type: undefined, body: request.body, method: "POST", path: endpointPath };
 }
 
-function endpoint(request: AnyRequest): Pick<EngineRequest, "method" | "path" | "query"> {
+function endpoint(request: AnyRequest): Pick<EngineRequest, "method" | "path" | "query" | "roomEvent"> {
   switch (request.type) {
     case RequestType.KeysUpload:
       return { method: "POST", path: "/v3/keys/upload" };
@@ -62,7 +75,9 @@ function endpoint(request: AnyRequest): Pick<EngineRequest, "method" | "path" | 
     }
     case RequestType.RoomMessage: {
       const { room_id, event_type, txn_id } = request as RoomMessageRequest;
-      return { method: "PUT", path: path`/v3/rooms/${room_id}/send/${event_type}/${txn_id}` };
+      const endpointPath = path`/v3/rooms/${room_id}/send/${event_type}/${txn_id}`;
+      const roomEvent = { roomId: room_id, type: event_type, transactionId: txn_id };
+      return { method: "PUT", path: endpointPath, roomEvent };
     }
     case RequestType.KeysBackup: {
       const { version } = request as KeysBackupRequest;

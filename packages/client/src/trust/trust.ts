@@ -1,6 +1,7 @@
 import { type Logger, silentLogger } from "@holdfast/key-store-core";
 import type { Encryption } from "../crypto/encryption.ts";
-import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
+import type { SendToRoom } from "../crypto/outgoing.ts";
+import type { HomeserverApi } from "../http/homeserver-api.ts";
 import type { ProcessedToDevice } from "../sync/durable-sync.ts";
 import type { UploadPace } from "./backup/backup-upload.ts";
 import { type BackupState, KeyBackup } from "./backup/key-backup.ts";
@@ -22,8 +23,8 @@ export interface TrustParts {
   readonly onBackupState?: ((state: BackupState) => void) | undefined;
   /** How fast room keys go to the backup. */
   readonly backupPace?: UploadPace | undefined;
-  /** Sends an event to a room, encrypted where the room is, and answers with its id. Default: there are no verifications in rooms. */
-  readonly sendToRoom?: ((roomId: string, type: string, content: JsonObject) => Promise<string>) | undefined;
+  /** Sends an event to a room, encrypted where the room is. Default: there are no verifications in rooms. */
+  readonly sendToRoom?: SendToRoom | undefined;
 }
 
 /**

@@ -9,9 +9,11 @@ import {
   UserId,
 } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { EngineEncryption } from "../../src/crypto/engine-encryption.ts";
+import type { SendToRoom } from "../../src/crypto/outgoing.ts";
 import { openOlmMachine } from "../../src/engine/open-olm-machine.ts";
 import { createHomeserverApi } from "../../src/http/create-homeserver-api.ts";
 import type { HomeserverApi, JsonObject } from "../../src/http/homeserver-api.ts";
+import { path } from "../../src/http/path.ts";
 import { fixedToken } from "../../src/http/token-source.ts";
 import { openCollections } from "../../src/records/open-collections.ts";
 import type { ProcessedToDevice } from "../../src/sync/durable-sync.ts";
@@ -163,8 +165,22 @@ async function openEncryption(user: User, login: Login, keyStore: KeyStore, api:
   const key = new Uint8Array(32).fill(7);
   const engine = await openOlmMachine({ keyStore, userId, deviceId: login.deviceId, key });
   const collection = openCollections(engine.deviceStore, key);
-  const encryption = new EngineEncryption({ engine, collection, api, logger: silentLogger });
+  const encryption = new EngineEncryption({
+    engine,
+    collection,
+    api,
+    logger: silentLogger,
+    sendToRoom: sendPlainly(api),
+  });
   await encryption.run((machine) => machine.updateTrackedUsers([new UserId(userId)]));
   await encryption.flush();
   return encryption;
+}
+
+/** Sends to rooms that are not encrypted. */
+export function sendPlainly(api: HomeserverApi): SendToRoom {
+  return async ({ roomId, type, transactionId }, body) => {
+    const endpoint = path`/v3/rooms/${roomId}/send/${type}/${transactionId}`;
+    return String((await api.request("PUT", endpoint, { body })).event_id);
+  };
 }

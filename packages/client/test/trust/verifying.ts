@@ -1,9 +1,7 @@
-import { randomUUID } from "node:crypto";
-import { path } from "../../src/http/path.ts";
 import type { ProcessedToDevice } from "../../src/sync/durable-sync.ts";
 import type { Verification } from "../../src/trust/verification/verification.ts";
 import { Verifications, type VerificationsParts } from "../../src/trust/verification/verifications.ts";
-import type { Device } from "./device.ts";
+import { type Device, sendPlainly } from "./device.ts";
 
 /** A device's verifications, fed by syncs in the background until the device is closed. */
 export function verifying(
@@ -13,10 +11,7 @@ export function verifying(
 ): Verifications {
   const verifications = new Verifications({
     encryption: device.encryption,
-    sendToRoom: async (roomId, type, content) => {
-      const endpoint = path`/v3/rooms/${roomId}/send/${type}/${randomUUID()}`;
-      return String((await device.api.request("PUT", endpoint, { body: content })).event_id);
-    },
+    sendToRoom: sendPlainly(device.api),
     ...parts,
   });
   const stopping = new AbortController();

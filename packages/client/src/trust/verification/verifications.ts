@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { randomUUID } from "node:crypto";
 import { isKeyStoreError, type Logger, messageOf, silentLogger } from "@holdfast/key-store-core";
 import {
   DeviceId,
@@ -6,13 +7,12 @@ import {
   EventId,
   OtherUserIdentity,
   OwnUserIdentity,
-  RequestType,
   RoomId,
   UserId,
   type VerificationRequest,
 } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { Encryption } from "../../crypto/encryption.ts";
-import { type EngineRequest, engineRequest } from "../../crypto/outgoing.ts";
+import { type EngineRequest, engineRequest, type SendToRoom } from "../../crypto/outgoing.ts";
 import { MatrixClientError } from "../../errors.ts";
 import type { IncomingEvent } from "../../events.ts";
 import type { JsonObject } from "../../http/homeserver-api.ts";
@@ -35,11 +35,8 @@ export interface VerificationsParts {
   readonly onRequest?: VerificationPolicy | undefined;
   /** How long a verification may take, in milliseconds. Default: 600,000, which is the specification's limit. */
   readonly limitMs?: number | undefined;
-  /**
-   * Sends an event to a room, encrypted where the room is, and answers with its
-   * id. Default: there are no verifications in rooms.
-   */
-  readonly sendToRoom?: ((roomId: string, type: string, content: JsonObject) => Promise<string>) | undefined;
+  /** Sends an event to a room, encrypted where the room is. Default: there are no verifications in rooms. */
+  readonly sendToRoom?: SendToRoom | undefined;
 }
 
 /** How a verification is asked for. */
@@ -124,7 +121,8 @@ export class Verifications {
       ),
     );
     // The engine leaves the type of the message out.
-    const eventId = await sendToRoom(roomId, "m.room.message", { ...content, msgtype: REQUEST });
+    const target = { roomId, type: "m.room.message", transactionId: randomUUID() };
+    const eventId = await sendToRoom(target, { ...content, msgtype: REQUEST });
     return this.#encryption.run(async (machine) => {
       const identity = await otherIdentity(machine.getIdentity(new UserId(userId)));
       return this.#begin(identity.requestVerification(new RoomId(roomId), new EventId(eventId), [...METHODS]), options);
@@ -159,6 +157,7 @@ export class Verifications {
    */
   async receiveRoomEvent(event: VerificationRoomEvent): Promise<void> {
     const { roomId, eventId, sender, type, content, timestamp, raw } = event;
+    if (this.#parts.sendToRoom === undefined) return;
     const asks = type === "m.room.message" && content.msgtype === REQUEST;
     if (!asks && !type.startsWith("m.key.verification.")) return;
     // What this device has sent, as the homeserver shows it again.
@@ -208,23 +207,12 @@ export class Verifications {
 
   /** Sends what an act of ours made, then what the engine makes of its own accord. */
   async #sendAll(requests: readonly EngineRequest[]): Promise<void> {
-    for (const request of requests) await this.#send(request);
+    for (const request of requests) await this.#encryption.send(request);
     await this.#encryption.flush().catch((error) => {
       if (isKeyStoreError(error)) throw error;
       // What failed may have nothing to do with this, and is there again with the next sync.
       this.#logger.debug(`Some requests of the crypto engine were not sent: ${messageOf(error)}`);
     });
-  }
-
-  async #send(request: EngineRequest): Promise<void> {
-    const { sendToRoom } = this.#parts;
-    if (request.type !== RequestType.RoomMessage || sendToRoom === undefined) return this.#encryption.send(request);
-    const [, , , roomId = "", , type = ""] = request.path.split("/").map(decodeURIComponent);
-    const { id } = request;
-    const eventId = await sendToRoom(roomId, type, parseObject(request.body) ?? {});
-    if (id === undefined) return;
-    const answer = JSON.stringify({ event_id: eventId });
-    await this.#encryption.run((machine) => machine.markRequestAsSent(id, RequestType.RoomMessage, answer));
   }
 
   #requestOf(userId: string, flowId: string): Promise<VerificationRequest | undefined> {
