@@ -4,7 +4,7 @@ import { encryptionOf, harden } from "./encryption-state.ts";
 import { type RoomRecord, visibilityOf } from "./room-record.ts";
 
 /** A state event, whole or stripped. */
-export interface StateEvent {
+interface StateEvent {
   readonly event_id?: string;
   readonly type: string;
   readonly state_key?: string;

@@ -27,8 +27,8 @@ export type Failure =
   | { readonly kind: "again"; readonly atLeastMs: number }
   /** The homeserver does not want it. */
   | { readonly kind: "refused" }
-  /** The homeserver does not know who asks: it may want the event from the next session. */
-  | { readonly kind: "logged out" }
+  /** The homeserver does not know who asks, or the client closes: the event is for the next session. */
+  | { readonly kind: "later" }
   /** It cannot be sent as things are here. */
   | { readonly kind: "impossible" };
 
@@ -37,8 +37,9 @@ export function failureOf(error: unknown): Failure {
   if (isHomeserverError(error)) {
     const atLeastMs = rateLimit(error);
     if (atLeastMs !== undefined) return { kind: "again", atLeastMs };
-    return { kind: error.status === 401 ? "logged out" : "refused" };
+    return { kind: error.status === 401 ? "later" : "refused" };
   }
+  if (isMatrixClientError(error, "CLOSED")) return { kind: "later" };
   const again =
     isMatrixClientError(error, "HOMESERVER_UNREACHABLE") || isMatrixClientError(error, "ROOM_ENCRYPTION_UNKNOWN");
   return again ? { kind: "again", atLeastMs: 0 } : { kind: "impossible" };

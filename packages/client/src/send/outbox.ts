@@ -109,14 +109,9 @@ export class Outbox {
   forgetOwner(owner: string): Change[] {
     const encryption = this.#options.encryption();
     if (encryption === undefined) return [];
-    const changes: Change[] = [new OutboxRecords(encryption).forgetSent(owner)];
-    for (const item of this.#items.values()) {
-      if (item.event.owner !== owner) continue;
-      item.disown();
-      const { ready, record, event } = item;
-      if (ready && record !== undefined) changes.push(record.records.put(record.key, event));
-    }
-    return changes;
+    // What its handler did not wait for is still under way: nobody asks for its event id any more.
+    for (const item of this.#items.values()) if (item.event.owner === owner) item.disown();
+    return [new OutboxRecords(encryption).forgetSent(owner)];
   }
 
   /** Ends all sends with `CLOSED`, and waits for what is under way in the store. What is in the outbox stays there. Idempotent. */
