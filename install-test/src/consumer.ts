@@ -26,9 +26,6 @@ const NODE = process.env.HOLDFAST_TEST_NODE ?? process.execPath;
 
 const PROGRAMS = join(import.meta.dirname, "../programs");
 
-/** pnpm fails where a package has a script that nobody has decided about: this one only speeds up decoding. */
-const PNPM_SETTINGS = "allowBuilds:\n  cbor-extract: false\n";
-
 /** A folder of somebody who has never seen the workspace. */
 export class Consumer {
   readonly directory: string;
@@ -55,7 +52,6 @@ export class Consumer {
       await command("npm", args, { cwd: directory });
       return;
     }
-    await writeFile(join(directory, "pnpm-workspace.yaml"), PNPM_SETTINGS);
     const store = join(this.#market.directory, "pnpm-store");
     const env = { XDG_CACHE_HOME: join(this.#market.directory, "pnpm-cache") };
     await command("pnpm", ["add", "--store-dir", store, ...packages], { cwd: directory, env });
