@@ -8,7 +8,7 @@ function project(root: string, test: TestProjectInlineConfiguration["test"] = {}
 
 export default defineConfig({
   test: {
-    projects: [project("packages/dev-synapse", { include: ["test/**/*.test.ts"] }), project("packages/dev-homeserver")],
+    projects: [project("packages/dev-synapse", { include: ["test/**/*.test.ts"] })],
     // A Synapse takes a core for itself.
     maxWorkers: 1,
     testTimeout: 120_000,

@@ -2,21 +2,10 @@ import { Faults } from "./faults/faults.ts";
 import { Journal } from "./faults/journal.ts";
 import type { Middleware } from "./http/call.ts";
 import { HttpServer } from "./http/server.ts";
-import { accountDataRoutes } from "./routes/account-data-routes.ts";
-import { accountRoutes, registerUser } from "./routes/account-routes.ts";
-import { backupRoutes } from "./routes/backup-routes.ts";
-import { deviceRoutes } from "./routes/device-routes.ts";
-import { eventRoutes } from "./routes/event-routes.ts";
-import { historyRoutes } from "./routes/history-routes.ts";
-import { keyRoutes } from "./routes/key-routes.ts";
-import { mediaRoutes } from "./routes/media-routes.ts";
-import { profileRoutes } from "./routes/profile-routes.ts";
-import { roomRoutes } from "./routes/room-routes.ts";
-import { serverRoutes } from "./routes/server-routes.ts";
-import { stateRoutes } from "./routes/state-routes.ts";
-import { syncRoutes } from "./routes/sync-routes.ts";
+import { registerUser } from "./routes/account-routes.ts";
+import { allRoutes } from "./routes/index.ts";
 import { makeServices, type ServicesOptions } from "./services.ts";
-import type { TestHomeserver } from "./test-homeserver.ts";
+import type { FaultyHomeserver } from "./test-homeserver.ts";
 
 /** How a development homeserver is to be. */
 export interface DevHomeserverOptions extends Partial<ServicesOptions> {
@@ -27,17 +16,11 @@ export interface DevHomeserverOptions extends Partial<ServicesOptions> {
 }
 
 /** A homeserver that runs. */
-export interface DevHomeserver extends TestHomeserver {
+export interface DevHomeserver extends FaultyHomeserver {
   readonly kind: "dev";
   /** The same as `baseUrl`. */
   readonly url: string;
   readonly serverName: string;
-  /** Lets calls go wrong; the faults themselves are in `@holdfast/dev-homeserver/faults`. */
-  readonly faults: Faults;
-  /** What reached the server. */
-  readonly journal: Journal;
-  /** Closes every connection, those of syncs that wait too; new ones are taken. */
-  cutConnections(): void;
   /** Puts a middleware outside those that are there; answers with what takes it away again. */
   use(middleware: Middleware): () => void;
   /** How many to-device messages wait for a device to acknowledge them. */
@@ -66,21 +49,7 @@ export async function startDevHomeserver(options: DevHomeserverOptions = {}): Pr
   const middleware = new Set<Middleware>([journal.middleware, faults.middleware]);
   let url = "";
   const server = new HttpServer({
-    routes: [
-      ...accountRoutes(services),
-      ...accountDataRoutes(services),
-      ...backupRoutes(services),
-      ...deviceRoutes(services),
-      ...eventRoutes(services),
-      ...historyRoutes(services),
-      ...keyRoutes(services),
-      ...mediaRoutes(services),
-      ...profileRoutes(services),
-      ...roomRoutes(services),
-      ...serverRoutes(() => url),
-      ...stateRoutes(services),
-      ...syncRoutes(services),
-    ],
+    routes: allRoutes(services, () => url),
     authenticate: (token) => services.sessions.authenticate(token),
     middleware,
   });

@@ -78,3 +78,9 @@ test("files are taken up to the size that was asked for", async () => {
     });
   expect([(await upload(10)).status, (await upload(11)).status]).toEqual([200, 413]);
 });
+
+test("the journal forgets the oldest beyond its limit", async () => {
+  await using small = await startDevHomeserver({ journalLimit: 2 });
+  for (let n = 0; n < 3; n += 1) await fetch(`${small.url}/_matrix/client/versions?n=${n}`);
+  expect(small.journal.entries().map(({ call }) => call.query.get("n"))).toEqual(["1", "2"]);
+});

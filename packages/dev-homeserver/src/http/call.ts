@@ -15,6 +15,8 @@ export interface Call {
   readonly body: JsonObject;
   /** The body as it came. */
   readonly content: Content;
+  /** The access token that came with the request, whoever's it is. */
+  readonly token: string | undefined;
   /** Whose access token came with the request; `undefined` without one, or with one that is not known. */
   readonly device: Device | undefined;
   /** Aborts when the client has gone away or the server closes. */
@@ -36,8 +38,8 @@ export interface Content {
 /** An answer: a status and a JSON object, or other content in its stead. */
 export interface Reply {
   readonly status: number;
-  /** Empty where there is `content`. */
   readonly body: JsonObject;
+  /** Sent instead of the body. */
   readonly content?: Content | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }

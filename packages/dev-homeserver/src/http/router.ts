@@ -1,14 +1,19 @@
 import type { AuthenticatedCall, Call, Content } from "./call.ts";
 import type { JsonObject } from "./json.ts";
 
-/** What a handler answers where it is no JSON object. */
+/** What a handler answers where it is no JSON object, or not with 200. */
 export class ContentAnswer {
   readonly content: Content;
   readonly headers: Readonly<Record<string, string>>;
+  readonly status: number;
+  /** What the content says, for who looks at replies and not at bytes. */
+  readonly body: JsonObject;
 
-  constructor(content: Content, headers: Readonly<Record<string, string>> = {}) {
+  constructor(content: Content, headers: Readonly<Record<string, string>> = {}, status = 200, body: JsonObject = {}) {
     this.content = content;
     this.headers = headers;
+    this.status = status;
+    this.body = body;
   }
 }
 

@@ -6,11 +6,15 @@ import { isObject, type JsonObject } from "./json.ts";
 import { MatrixError, Reauthenticate } from "./matrix-error.ts";
 import { ContentAnswer, type Route, Router } from "./router.ts";
 
+type Owner = Device | "expired" | undefined;
+
 /** What the server asks of the rest. */
 export interface ServerOptions {
   readonly routes: readonly Route[];
   /** Whose token this is; `"expired"` for one that was good, `undefined` for one that nobody has. */
-  readonly authenticate: (token: string) => Device | "expired" | undefined;
+  readonly authenticate: (token: string) => Owner | Promise<Owner>;
+  /** Handles what no route fits. Default: 404 or 405 `M_UNRECOGNIZED`. */
+  readonly otherwise?: Route["handle"] | undefined;
   /** Innermost first; read anew for every call. */
   readonly middleware: ReadonlySet<Middleware>;
 }
@@ -73,37 +77,43 @@ export class HttpServer {
   async #answer(request: IncomingMessage, signal: AbortSignal): Promise<Outcome> {
     const bytes = await readBytes(request);
     const url = new URL(request.url ?? "/", "http://localhost");
-    const found = this.#router.find(request.method ?? "GET", url.pathname);
-    if (found.found === "nothing") throw new MatrixError(404, "M_UNRECOGNIZED", "there is no such endpoint");
-    if (found.found === "other methods") throw new MatrixError(405, "M_UNRECOGNIZED", "not with this method");
+    const method = request.method ?? "GET";
+    const { route, parameters } = this.#route(method, url.pathname);
     const token = tokenOf(request);
-    const owner = token === undefined ? undefined : this.#options.authenticate(token);
+    const owner = token === undefined ? undefined : await this.#options.authenticate(token);
     const call: Call = {
-      method: found.route.method,
-      route: found.route.pattern,
+      method,
+      route: route.pattern,
       path: url.pathname,
-      parameters: found.parameters,
+      parameters,
       query: url.searchParams,
-      body: found.route.takes === "json" ? parse(bytes) : {},
+      body: route.takes === "json" ? parse(bytes) : {},
       content: { type: request.headers["content-type"] ?? "", bytes },
+      token,
       device: owner === "expired" ? undefined : owner,
       signal,
     };
-    let next = (): Promise<Outcome> => handle(found.route, call, token, owner).catch(replyOf);
+    let next = (): Promise<Outcome> => handle(route, call, token, owner).catch(replyOf);
     for (const middleware of this.#options.middleware) {
       const inner = next;
       next = () => middleware(call, inner);
     }
     return next();
   }
+
+  #route(method: string, path: string): { readonly route: Route; readonly parameters: Record<string, string> } {
+    const found = this.#router.find(method, path);
+    if (found.found === "route") return found;
+    const { otherwise } = this.#options;
+    if (otherwise !== undefined) {
+      return { route: { method, pattern: path, access: "open", takes: "bytes", handle: otherwise }, parameters: {} };
+    }
+    if (found.found === "nothing") throw new MatrixError(404, "M_UNRECOGNIZED", "there is no such endpoint");
+    throw new MatrixError(405, "M_UNRECOGNIZED", "not with this method");
+  }
 }
 
-async function handle(
-  route: Route,
-  call: Call,
-  token: string | undefined,
-  owner: Device | "expired" | undefined,
-): Promise<Reply> {
+async function handle(route: Route, call: Call, token: string | undefined, owner: Owner): Promise<Reply> {
   if (route.access === "device") {
     if (token === undefined) throw new MatrixError(401, "M_MISSING_TOKEN", "an access token is needed");
     if (owner === "expired") {
@@ -115,7 +125,7 @@ async function handle(
   }
   // An open route's handler does not look at the device: its type does not have one.
   const answer = await route.handle(call as AuthenticatedCall);
-  if (answer instanceof ContentAnswer) return { status: 200, body: {}, ...answer };
+  if (answer instanceof ContentAnswer) return answer;
   return { status: 200, body: answer };
 }
 

@@ -13,6 +13,8 @@ import { sessionSuite } from "./sessions.ts";
 import { syncSuite } from "./sync.ts";
 import { toDeviceSuite } from "./to-device.ts";
 
+export { faultSuite } from "./faults.ts";
+
 /**
  * What a client counts on with any homeserver, by plain requests. It runs
  * against the development homeserver and against real ones, so that the first
