@@ -18,7 +18,7 @@ export class DatabaseState {
     this.schema = schema;
   }
 
-  storesNamed(names: Iterable<string>): StoreSchema[] {
+  storesNamed(names: readonly string[]): StoreSchema[] {
     const stores: StoreSchema[] = [];
     for (const name of names) {
       const store = this.schema.stores.get(name);

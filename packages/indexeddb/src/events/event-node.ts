@@ -68,15 +68,14 @@ export abstract class EventNode {
   }
 
   getHandler(type: string): EventHandler {
-    const listener = this.#listeners?.find((each) => each.handler && each.type === type);
-    return (listener?.callback as EventHandler | undefined) ?? null;
+    return (this.#listeners?.[this.#handlerAt(type)]?.callback as EventHandler | undefined) ?? null;
   }
 
   /** Sets an event handler attribute: it keeps its place among the listeners until it is set to null. */
   setHandler(type: string, value: unknown): void {
     const handler = typeof value === "function" || (typeof value === "object" && value !== null) ? value : null;
     this.#listeners ??= [];
-    const at = this.#listeners.findIndex((each) => each.handler && each.type === type);
+    const at = this.#handlerAt(type);
     const existing = this.#listeners[at];
     if (existing === undefined) {
       if (handler === null) return;
@@ -133,10 +132,24 @@ export abstract class EventNode {
     return this.isHeard(type, bubbles) ? this.tell(make()) : NOT_CALLED;
   }
 
+  /** The place of an event handler attribute among the listeners; -1 where it is not set. */
+  #handlerAt(type: string): number {
+    const listeners = this.#listeners;
+    if (listeners === undefined) return -1;
+    for (let at = 0; at < listeners.length; at += 1) {
+      const each = listeners[at] as Listener; // within its length
+      if (each.handler && each.type === type) return at;
+    }
+    return -1;
+  }
+
   #hears(type: string, alsoBubbling: boolean): boolean {
     const listeners = this.#listeners;
     if (listeners === undefined) return false;
-    for (const each of listeners) if (each.type === type && (alsoBubbling || each.capture)) return true;
+    for (let at = 0; at < listeners.length; at += 1) {
+      const each = listeners[at] as Listener; // within its length
+      if (each.type === type && (alsoBubbling || each.capture)) return true;
+    }
     return false;
   }
 

@@ -12,15 +12,15 @@ export class ObjectStoreState {
   readonly index = null;
   name: string;
   /** The indexes, as far as this handle knows. */
-  readonly indexes: Map<string, IndexSchema>;
+  indexes: ReadonlyMap<string, IndexSchema>;
 
-  readonly #handles = new Map<IndexSchema, IndexState>();
+  #handles: Map<IndexSchema, IndexState> | undefined;
 
   constructor(transaction: TransactionState, store: StoreSchema) {
     this.transaction = transaction;
     this.store = store;
     this.name = store.name;
-    this.indexes = new Map(store.indexes);
+    this.indexes = store.indexes;
   }
 
   get isDeleted(): boolean {
@@ -29,6 +29,7 @@ export class ObjectStoreState {
 
   /** The handle of an index: always the same one. */
   handleOf(index: IndexSchema): IndexState {
+    this.#handles ??= new Map();
     let handle = this.#handles.get(index);
     if (handle === undefined) {
       handle = new IndexState(this, index);

@@ -33,10 +33,9 @@ export const MAX_UNSIGNED_LONG_LONG = Number.MAX_SAFE_INTEGER;
 
 /** An enumeration. */
 export function toEnum<T extends string>(value: unknown, values: readonly T[], what: string): T {
-  const text = toDOMString(value);
-  const found = values.find((each) => each === text);
-  if (found === undefined) throw new TypeError(`"${text}" is not a valid ${what}`);
-  return found;
+  const text = toDOMString(value) as T;
+  if (!values.includes(text)) throw new TypeError(`"${text}" is not a valid ${what}`);
+  return text;
 }
 
 /** A dictionary: null and undefined are empty ones. */

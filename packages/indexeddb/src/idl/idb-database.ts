@@ -82,9 +82,9 @@ export class IDBDatabase {
       throw exception("InvalidStateError", "an upgrade transaction is running");
     }
     if (state.closePending) throw exception("InvalidStateError", "the connection is closed");
-    const scope = new Set(typeof names === "string" ? [names] : names);
+    const scope = typeof names === "string" ? [names] : names.length > 1 ? [...new Set(names)] : names;
     const stores = state.database.storesNamed(scope);
-    if (stores.length !== scope.size) throw exception("NotFoundError", "there is no object store of this name");
+    if (stores.length !== scope.length) throw exception("NotFoundError", "there is no object store of this name");
     if (stores.length === 0) throw exception("InvalidAccessError", "a transaction needs an object store");
     if (wantedMode === "versionchange") throw new TypeError('mode must be "readonly" or "readwrite"');
     const transaction = new TransactionState(state, wantedMode, wantedDurability, stores);

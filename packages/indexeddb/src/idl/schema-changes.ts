@@ -55,7 +55,9 @@ export function createObjectStore(
     store.deleted = true;
   });
   const handle = transaction.handleOf(store);
-  transaction.undoWith(() => handle.indexes.clear());
+  transaction.undoWith(() => {
+    handle.indexes = NONE;
+  });
   return handle;
 }
 
@@ -67,14 +69,14 @@ export function deleteObjectStore(connection: ConnectionState, name: string): vo
   const store = schema.stores.get(name);
   if (store === undefined) throw exception("NotFoundError", `there is no object store "${name}"`);
   const handle = transaction.handleOf(store);
-  const indexes = new Map(handle.indexes);
+  const { indexes } = handle;
   schema.stores.delete(name);
   store.deleted = true;
-  handle.indexes.clear();
+  handle.indexes = NONE;
   transaction.undoWith(() => {
     schema.stores.set(name, store);
     store.deleted = false;
-    for (const [key, index] of indexes) handle.indexes.set(key, index);
+    handle.indexes = indexes;
   });
   transaction.place(new ApplyChanges([generatorRemoval(schema.id, store.id), ...storeRemoval(store)]), null);
 }
@@ -124,13 +126,11 @@ export function createIndex(
   schema.nextId += 1;
   const collection = collectionName([schema.id, store.id, id], [schema.name, store.name, name]);
   const index: IndexSchema = { name, collection, keyPath, unique, multiEntry, deleted: false };
-  store.indexes.set(name, index);
-  handle.indexes.set(name, index);
+  addIndex(handle, index);
   transaction.created ??= new Set();
   transaction.created.add(index);
   transaction.undoWith(() => {
-    store.indexes.delete(index.name);
-    handle.indexes.delete(index.name);
+    removeIndex(handle, index);
     index.deleted = true;
   });
   transaction.place(new PopulateIndex(store, index), null);
@@ -145,12 +145,10 @@ export function deleteIndex(handle: ObjectStoreState, name: string): void {
   transaction.requireActive();
   const index = store.indexes.get(name);
   if (index === undefined) throw exception("NotFoundError", `there is no index "${name}"`);
-  store.indexes.delete(name);
-  handle.indexes.delete(name);
+  removeIndex(handle, index);
   index.deleted = true;
   transaction.undoWith(() => {
-    store.indexes.set(name, index);
-    handle.indexes.set(name, index);
+    addIndex(handle, index);
     index.deleted = false;
   });
   transaction.place(new ApplyChanges([{ type: "dropCollection", collection: index.collection }]), null);
@@ -165,19 +163,37 @@ export function renameIndex(handle: IndexState, name: string): void {
   if (index.name === name) return;
   if (store.indexes.has(name)) throw exception("ConstraintError", `there is an index "${name}" already`);
   const before = index.name;
-  const move = (from: string, to: string): void => {
-    store.indexes.delete(from);
-    objectStore.indexes.delete(from);
+  const move = (to: string): void => {
+    removeIndex(objectStore, index);
     index.name = to;
-    store.indexes.set(to, index);
-    objectStore.indexes.set(to, index);
+    addIndex(objectStore, index);
   };
-  move(before, name);
+  move(name);
   handle.name = name;
   transaction.undoWith(() => {
-    move(name, before);
+    move(before);
     if (!transaction.created?.has(index)) handle.name = before;
   });
+}
+
+const NONE: ReadonlyMap<string, IndexSchema> = new Map();
+
+function addIndex(handle: ObjectStoreState, index: IndexSchema): void {
+  const { store } = handle;
+  store.indexes = new Map(store.indexes).set(index.name, index);
+  handle.indexes = new Map(handle.indexes).set(index.name, index);
+}
+
+function removeIndex(handle: ObjectStoreState, index: IndexSchema): void {
+  const { store } = handle;
+  store.indexes = without(store.indexes, index.name);
+  handle.indexes = without(handle.indexes, index.name);
+}
+
+function without(indexes: ReadonlyMap<string, IndexSchema>, name: string): ReadonlyMap<string, IndexSchema> {
+  const others = new Map(indexes);
+  others.delete(name);
+  return others;
 }
 
 function upgradeOf(connection: ConnectionState): TransactionState {

@@ -20,7 +20,8 @@ export interface StoreSchema {
   readonly collection: string;
   readonly keyPath: KeyPath | null;
   readonly autoIncrement: boolean;
-  readonly indexes: Map<string, IndexSchema>;
+  /** Never changed, but replaced: handles of earlier transactions keep what was there then. */
+  indexes: ReadonlyMap<string, IndexSchema>;
   /** The key generator's current number: the next key it gives. */
   nextKey: number;
   /** Whether the running upgrade transaction has deleted it. */
