@@ -22,6 +22,10 @@ interface Entry {
   readonly value: Uint8Array | undefined;
 }
 
+function isPut(entry: Entry): entry is StoredRecord {
+  return entry.value !== undefined;
+}
+
 /** What an overlay holds of one collection. */
 class CollectionOverlay {
   /** Entries win over what is removed; a deleted key inside that has no entry. */
@@ -104,12 +108,12 @@ class CollectionOverlay {
     const puts: StoredRecord[] = [];
     const deletes: Uint8Array[] = [];
     const kept = new RangeSet();
-    for (const [text, { key, value }] of this.#entries.inOrder()) {
-      if (value === undefined) deletes.push(key);
-      else {
-        puts.push({ key, value });
-        if (this.removes(text)) kept.add({ start: text, end: toText(successor(key)) });
-      }
+    for (const pair of this.#entries.inOrder()) {
+      const entry = pair[1];
+      if (isPut(entry)) {
+        puts.push(entry);
+        if (this.removes(pair[0])) kept.add({ start: pair[0], end: toText(successor(entry.key)) });
+      } else deletes.push(entry.key);
     }
     if (this.#dropped && puts.length === 0) return { collection, drop: true, removed: [], deletes: [], puts: [] };
     const removed: ByteRange[] = [];

@@ -45,8 +45,8 @@ export class TextMap<V> {
   /** All pairs, in order. Nothing stays sorted for it. */
   inOrder(): Iterable<[string, V]> {
     if (this.#sorted !== undefined) return this.#sorted.entries();
-    if (this.#values.size < 2) return this.#values;
-    return [...this.#values].sort(([a], [b]) => (a < b ? -1 : 1));
+    const pairs = [...this.#values];
+    return isInOrder(pairs) ? pairs : pairs.sort((a, b) => (a[0] < b[0] ? -1 : 1));
   }
 
   /** The pairs from `start` on and before `end`, in order or from the end. No `end` is no bound. */
@@ -73,4 +73,12 @@ export class TextMap<V> {
     this.#sorted = sorted;
     return sorted;
   }
+}
+
+/** Many come in order; to see that takes less than to sort them. */
+function isInOrder(pairs: readonly (readonly [string, unknown])[]): boolean {
+  for (let at = 1; at < pairs.length; at += 1) {
+    if ((pairs[at - 1] as [string, unknown])[0] > (pairs[at] as [string, unknown])[0]) return false; // within its length
+  }
+  return true;
 }

@@ -95,29 +95,37 @@ class Cloner {
     if (types.isProxy(value)) throw uncloneable(value);
     if (Array.isArray(value)) return this.#array(value);
     if (Object.getPrototypeOf(value) === Object.prototype && !types.isModuleNamespaceObject(value)) {
-      return this.#properties(value, {});
+      return this.#properties(value, {}, false);
     }
     return this.#other(value);
   }
 
-  /** Copies own enumerable properties. */
-  #properties(value: object, copy: object): object {
+  /** Copies own enumerable properties. `inherits`: others than those of `Object.prototype` would be found behind them. */
+  #properties(value: object, copy: object, inherits: boolean): object {
     this.#remember(value, copy);
     const keys = Object.keys(value);
     this.writer?.map(keys.length);
-    for (const key of keys) {
+    for (let index = 0; index < keys.length; index += 1) {
+      const key = keys[index] as string; // within its length
+      // What Object.prototype has, such as __proto__, may be an accessor or read-only: not every reader of CBOR knows.
+      const assignable = !(key in copy);
       // A getter may have deleted it meanwhile.
-      if (!Object.hasOwn(value, key)) {
+      if ((inherits || !assignable) && !Object.hasOwn(value, key)) {
         this.writer = undefined;
         continue;
       }
-      // What Object.prototype has, such as __proto__, may be an accessor or read-only: not every reader of CBOR knows.
-      const assignable = !(key in copy);
-      if (assignable) this.#text(key);
-      else this.writer = undefined;
-      const property = this.clone((value as Record<string, unknown>)[key]);
-      if (assignable) (copy as Record<string, unknown>)[key] = property;
-      else Object.defineProperty(copy, key, { value: property, ...DATA_PROPERTY });
+      const property = (value as Record<string, unknown>)[key];
+      if (property === undefined && !Object.hasOwn(value, key)) {
+        this.writer = undefined;
+        continue;
+      }
+      if (assignable) {
+        this.#text(key);
+        (copy as Record<string, unknown>)[key] = this.clone(property);
+      } else {
+        this.writer = undefined;
+        Object.defineProperty(copy, key, { value: this.clone(property), ...DATA_PROPERTY });
+      }
     }
     return copy;
   }
@@ -134,7 +142,7 @@ class Cloner {
     if (keys.length !== length || (length > 0 && keys[length - 1] !== String(length - 1))) {
       this.writer = undefined;
       copy.length = length;
-      return this.#properties(value, copy);
+      return this.#properties(value, copy, true);
     }
     this.#remember(value, copy);
     this.writer?.array(length);
@@ -163,7 +171,7 @@ class Cloner {
       return value;
     }
     if (isNotData(value)) throw uncloneable(value);
-    return this.#properties(value, {});
+    return this.#properties(value, {}, true);
   }
 
   #remember(value: object, copy: object): void {
