@@ -136,7 +136,7 @@ export class PostgresDevice implements DeviceDriver {
   async settle(holderId: string): Promise<DeviceState | undefined> {
     this.#turn += 1;
     this.#collections = undefined;
-    await this.#executor.run("the look after a commit", this.#sql.settle, [this.#id, holderId]);
+    await this.#executor.commit("the look after a commit", this.#sql.settle, [this.#id, holderId]);
     return this.state();
   }
 
@@ -199,7 +199,7 @@ export class PostgresDevice implements DeviceDriver {
   }
 
   async #readCollections(): Promise<CollectionIds> {
-    const { rows } = await this.#executor.run("reading the collections", this.#sql.collections, [this.#id]);
+    const { rows } = await this.#executor.commit("reading the collections", this.#sql.collections, [this.#id]);
     return collectionIds(rows);
   }
 

@@ -2,7 +2,7 @@ import { text } from "./codec.ts";
 import type { Answer, Session } from "./connection.ts";
 import { isPreparedStatementMixUp, keyStoreError } from "./errors.ts";
 import type { PostgresPlan } from "./options.ts";
-import type { Pool } from "./pool.ts";
+import type { LoanOptions, Pool } from "./pool.ts";
 import type { ServerReport } from "./server.ts";
 import type { Statements } from "./sql.ts";
 
@@ -43,10 +43,10 @@ export class Executor {
     return this.#use(what, (session) => this.#send(session, statement, parameters));
   }
 
-  /** The same, within the time limit of a commit. */
+  /** The same, for what is part of a commit: within the time limit of one attempt. */
   async commit(what: string, statement: string, parameters: readonly (string | null)[]): Promise<Answer> {
-    const limitMs = this.#plan.commitTimeoutMs;
-    return this.#use(what, (session) => this.#send(session, statement, parameters, limitMs));
+    const patienceMs = this.#attemptMs;
+    return this.#use(what, (session) => this.#send(session, statement, parameters, patienceMs), { patienceMs });
   }
 
   /** One statement that must not wait for others, within `limitMs` milliseconds at most. */
@@ -57,7 +57,8 @@ export class Executor {
     limitMs: number,
   ): Promise<Answer> {
     const limit = Math.min(limitMs, this.#plan.operationTimeoutMs);
-    return this.#use(what, (session) => this.#send(session, statement, parameters, limit), true);
+    const loan = { isUrgent: true, patienceMs: limit };
+    return this.#use(what, (session) => this.#send(session, statement, parameters, limit), loan);
   }
 
   /**
@@ -65,9 +66,9 @@ export class Executor {
    * answers with `undefined`. The first of them sets the limits of the rest.
    */
   async transaction<T>(what: string, work: (run: Run) => Promise<T>): Promise<T> {
-    return this.#use(what, async (session) => {
-      const run: Run = (statement, parameters = []) =>
-        this.#send(session, statement, parameters, this.#plan.commitTimeoutMs);
+    const patienceMs = this.#attemptMs;
+    const transact = async (session: Session): Promise<T> => {
+      const run: Run = (statement, parameters = []) => this.#send(session, statement, parameters, patienceMs);
       await this.#send(session, this.#sql.begin, []);
       try {
         const result = await work(run);
@@ -79,12 +80,22 @@ export class Executor {
         if (!session.broken) await this.#send(session, this.#sql.rollback, []).catch(() => session.discard());
         throw error;
       }
-    });
+    };
+    return this.#use(what, transact, { patienceMs });
   }
 
-  async #use<T>(what: string, work: (session: Session) => Promise<T>, isUrgent = false): Promise<T> {
+  /**
+   * How long one attempt may take, in milliseconds, as the core sees it: a
+   * connection that has gone silent is given up then, and makes room for the
+   * look that follows.
+   */
+  get #attemptMs(): number {
+    return this.#plan.commitTimeoutMs / 3;
+  }
+
+  async #use<T>(what: string, work: (session: Session) => Promise<T>, loan: LoanOptions = {}): Promise<T> {
     try {
-      return await this.#pool.use(work, isUrgent);
+      return await this.#pool.use(work, { patienceMs: this.#plan.operationTimeoutMs, ...loan });
     } catch (error) {
       // Poolers that pass a server's process id on are taken for the server itself, until this tells.
       if (isPreparedStatementMixUp(error) && this.#plan.preparedStatements === "auto") this.#prepare = false;

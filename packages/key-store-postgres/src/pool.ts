@@ -5,13 +5,23 @@ import { type Address, lost, openSocket, type TlsPlan } from "./socket.ts";
 
 /** Sessions with one server, lent to one user at a time. */
 export interface Pool {
-  /**
-   * Lends a session for as long as `work` takes. What is urgent need not wait
-   * for others: one connection more is opened for it.
-   */
-  use<T>(work: (session: Session) => Promise<T>, isUrgent?: boolean): Promise<T>;
+  /** Lends a session for as long as `work` takes. */
+  use<T>(work: (session: Session) => Promise<T>, options?: LoanOptions): Promise<T>;
   /** Gives every session up. Does not throw. */
   end(): Promise<void>;
+}
+
+export interface LoanOptions {
+  /** What is urgent need not wait for others: one connection more is opened for it. Default: `false`. */
+  readonly isUrgent?: boolean | undefined;
+  /** How long to wait for others, in milliseconds: who asked has given up then. Default: as long as it takes. */
+  readonly patienceMs?: number | undefined;
+}
+
+/** Somebody who waits for a connection. */
+interface Waiting {
+  readonly resolve: (connection: Connection | undefined) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /** How to reach the server, and as whom. */
@@ -49,7 +59,7 @@ export class OwnPool implements Pool {
   readonly #size: number;
   readonly #all = new Set<Connection>();
   readonly #idle = new Map<Connection, NodeJS.Timeout>();
-  readonly #waiting: { resolve: (connection: Connection | undefined) => void; reject: (error: Error) => void }[] = [];
+  readonly #waiting = new Set<Waiting>();
   readonly #ended = new AbortController();
   /** Connections that are open or being opened. */
   #count = 0;
@@ -59,8 +69,8 @@ export class OwnPool implements Pool {
     this.#size = size;
   }
 
-  async use<T>(work: (session: Session) => Promise<T>, isUrgent = false): Promise<T> {
-    const connection = await this.#borrow(isUrgent ? this.#size + 1 : this.#size);
+  async use<T>(work: (session: Session) => Promise<T>, { isUrgent = false, patienceMs }: LoanOptions = {}): Promise<T> {
+    const connection = await this.#borrow(isUrgent ? this.#size + 1 : this.#size, patienceMs);
     try {
       return await work(connection);
     } finally {
@@ -78,7 +88,8 @@ export class OwnPool implements Pool {
 
   async end(): Promise<void> {
     this.#ended.abort(lost());
-    for (const { reject } of this.#waiting.splice(0)) reject(lost());
+    for (const { reject } of this.#waiting) reject(lost());
+    this.#waiting.clear();
     const idle = [...this.#idle.keys()];
     for (const connection of idle) this.#leave(connection);
     // Whoever still works with one has been given up by everybody who could wait for it.
@@ -86,17 +97,47 @@ export class OwnPool implements Pool {
     await Promise.allSettled(idle.map((connection) => connection.close()));
   }
 
-  async #borrow(size: number): Promise<Connection> {
+  async #borrow(size: number, patienceMs: number | undefined): Promise<Connection> {
+    const began = performance.now();
     for (;;) {
       this.#ended.signal.throwIfAborted();
       const idle = this.#takeIdle();
       if (idle !== undefined) return idle;
       if (this.#count < size) return this.#open();
-      const lent = await new Promise<Connection | undefined>((resolve, reject) => {
-        this.#waiting.push({ resolve, reject });
-      });
+      const leftMs = patienceMs === undefined ? undefined : patienceMs - (performance.now() - began);
+      const lent = await this.#wait(leftMs);
       if (lent !== undefined && !lent.broken) return lent;
     }
+  }
+
+  /** The next connection that is given back; `undefined` where one may be opened. */
+  #wait(limitMs: number | undefined): Promise<Connection | undefined> {
+    return new Promise((resolve, reject) => {
+      let timer: NodeJS.Timeout | undefined;
+      const waiting: Waiting = {
+        resolve: (connection) => {
+          clearTimeout(timer);
+          resolve(connection);
+        },
+        reject: (error) => {
+          clearTimeout(timer);
+          reject(error);
+        },
+      };
+      this.#waiting.add(waiting);
+      if (limitMs === undefined) return;
+      timer = setTimeout(() => {
+        this.#waiting.delete(waiting);
+        const message = `every connection was busy for ${Math.round(limitMs)} ms`;
+        reject(Object.assign(new Error(message), { code: "ETIMEDOUT" }));
+      }, limitMs);
+    });
+  }
+
+  #nextWaiting(): Waiting | undefined {
+    const [next] = this.#waiting;
+    if (next !== undefined) this.#waiting.delete(next);
+    return next;
   }
 
   /** The one that was used last: the others then reach the end of their idle time. */
@@ -138,7 +179,7 @@ export class OwnPool implements Pool {
   /** A connection is gone: whoever waits may open another. */
   #vacate(): void {
     this.#count -= 1;
-    this.#waiting.shift()?.resolve(undefined);
+    this.#nextWaiting()?.resolve(undefined);
   }
 
   #giveBack(connection: Connection): void {
@@ -147,7 +188,7 @@ export class OwnPool implements Pool {
       void connection.close();
       return;
     }
-    const next = this.#waiting.shift();
+    const next = this.#nextWaiting();
     if (next === undefined) {
       this.#idle.set(connection, setTimeout(() => void connection.close(), IDLE_MS).unref());
     } else {
@@ -164,8 +205,8 @@ export class InjectedPool implements Pool {
     this.#sql = sql;
   }
 
-  async use<T>(work: (session: Session) => Promise<T>): Promise<T> {
-    const reserved = await this.#reserve();
+  async use<T>(work: (session: Session) => Promise<T>, { patienceMs = RESERVE_MS }: LoanOptions = {}): Promise<T> {
+    const reserved = await this.#reserve(Math.min(patienceMs, RESERVE_MS));
     const session = new ReservedSession(reserved);
     try {
       return await work(session);
@@ -178,10 +219,10 @@ export class InjectedPool implements Pool {
   async end(): Promise<void> {}
 
   /** A client whose connections all hang has none to give: who asks must not hang with them. */
-  async #reserve(): Promise<postgres.ReservedSql> {
+  async #reserve(limitMs: number): Promise<postgres.ReservedSql> {
     const reserving = this.#sql.reserve();
     try {
-      return await within(RESERVE_MS, reserving);
+      return await within(limitMs, reserving);
     } catch (error) {
       // What comes too late goes back.
       reserving.then((reserved) => reserved.release()).catch(() => {});

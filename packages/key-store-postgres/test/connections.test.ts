@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { startTcpProxy, type TcpProxy } from "@holdfast/dev-postgres";
 import type { DeviceStore } from "@holdfast/key-store-core";
 import postgres from "postgres";
 import { describe, expect, inject, it } from "vitest";
 import { STAGE_BYTES } from "../src/changes.ts";
 import { PostgresKeyStore, type PostgresKeyStoreOptions } from "../src/index.ts";
 import { acquired, changesOf, connected, DEVICE, newHolder, text } from "./driver.ts";
-import { startProxy } from "./proxy.ts";
 import { POOLED, testDatabase, until } from "./server.ts";
 
 const database = testDatabase();
@@ -33,6 +33,10 @@ function put(key: string, value: string | Uint8Array) {
   } as const;
 }
 
+function proxied(): Promise<TcpProxy> {
+  return startTcpProxy({ target: { port: Number(new URL(database.url).port) } });
+}
+
 describe("a connection that is lost", () => {
   const sizes: [string, Uint8Array][] = [
     ["at once", text("x")],
@@ -40,14 +44,15 @@ describe("a connection that is lost", () => {
   ];
   for (const [how, ballast] of sizes) {
     it(`between a commit and its answer leaves the commit applied exactly once, ${how}`, async () => {
-      await using proxy = await startProxy(Number(new URL(database.url).port));
-      const url = Object.assign(new URL(database.url), { port: String(proxy.port) }).href;
+      await using proxy = await proxied();
+      const url = proxy.url(database.url);
       await using store = await ready({ url, schema: `cut ${how}` });
       const device = await opened(store);
       await device.commit([put("k", "1")]);
-      // The guard of the next commit; in stages, the answer that gets lost is that of the guard.
-      proxy.cutAfter("MARKER");
+      const marker = Buffer.from("MARKER").toString("hex");
+      const cut = proxy.arm({ direction: "toServer", marker, damage: "lose-answer" });
       await device.commit([put("MARKER".repeat(4), ballast), { ...put("k", "2"), collection: "new" }]);
+      await cut;
       expect(device.revision).toBe(2n);
       await device.commit([{ ...put("k", "3"), collection: "new" }]);
       expect(device.revision).toBe(3n);
@@ -58,16 +63,17 @@ describe("a connection that is lost", () => {
   }
 
   it("between a commit and its answer is told by a proxy that saw it", async () => {
-    await using proxy = await startProxy(Number(new URL(database.url).port));
-    const url = Object.assign(new URL(database.url), { port: String(proxy.port) }).href;
+    await using proxy = await proxied();
+    const url = proxy.url(database.url);
     const driver = await connected({ url, schema: "seen" });
     try {
       const { device, guard } = await acquired(driver);
       const marker = text("MARKER");
-      proxy.cutAfter(Buffer.from(marker).toString("hex"));
+      const sent = Buffer.from(marker).toString("hex");
+      const cut = proxy.arm({ direction: "toServer", marker: sent, damage: "lose-answer" });
       const commit = device.commit(guard, [changesOf("c", { puts: [{ key: marker, value: text("v") }] })]);
       await expect(commit).rejects.toMatchObject({ code: "ERR_KEY_STORE_UNAVAILABLE", retryable: true });
-      await proxy.cut;
+      await cut;
       expect(await device.settle(guard.holderId)).toMatchObject({ epoch: 2n, revision: 1n });
       const second = { ...guard, epoch: 2n, revision: 1n };
       expect(await device.commit(second, [changesOf("c", { puts: [{ key: marker, value: text("w") }] })])).toBe(true);
