@@ -1,9 +1,10 @@
-import { type Change, isKeyStoreError } from "@holdfast/key-store-core";
+import { type Change, isKeyStoreError, messageOf } from "@holdfast/key-store-core";
 import type { ClientMode, ModeEvent } from "./availability/client-mode.ts";
 import type { Running } from "./availability/running.ts";
 import type { Stores } from "./availability/stores.ts";
 import { Supervisor } from "./availability/supervisor.ts";
 import type { RoomKey } from "./crypto/encryption.ts";
+import type { SendToRoom } from "./crypto/outgoing.ts";
 import { handOver } from "./delivery/hand-over.ts";
 import type { Handlers } from "./delivery/handlers.ts";
 import type { ErrorEvent, IncomingEvent, MatrixClientEvents } from "./events.ts";
@@ -16,6 +17,7 @@ import { Outbox } from "./send/outbox.ts";
 import type { ClientSession } from "./session/client-session.ts";
 import type { ProcessedToDevice } from "./sync/durable-sync.ts";
 import { SyncLoop } from "./sync/sync-loop.ts";
+import { Trust } from "./trust/trust.ts";
 
 /** What a connection is made of. */
 export interface ConnectionParts {
@@ -41,6 +43,7 @@ export class Connection {
   readonly #closing = new AbortController();
   readonly #firstSync = Promise.withResolvers<void>();
   #syncing: Promise<void> | undefined;
+  #trust: Trust | undefined;
 
   constructor(parts: ConnectionParts) {
     const { api, session, options, onMode, stores } = parts;
@@ -71,6 +74,11 @@ export class Connection {
 
   get mode(): ClientMode | undefined {
     return this.supervisor.mode;
+  }
+
+  /** Whom the device that runs trusts; `undefined` while none does. */
+  get trust(): Trust | undefined {
+    return this.#trust;
   }
 
   /**
@@ -146,22 +154,55 @@ export class Connection {
       onError,
       alsoWhenDone: async (eventId): Promise<readonly Change[]> => this.outbox.forgetOwner(eventId),
       fetchKey: (key) => this.#fetchKey(key),
+      sendToRoom: this.#sendToRoom,
       onToDevice: (messages) => this.#onToDevice(messages),
     };
   }
 
   #onRunning(running: Running): void {
+    this.#beginTrust(running);
     this.outbox.resume().catch((error) => {
       if (!isKeyStoreError(error) && !running.ended.aborted)
         this.#parts.onError({ error, doing: "taking the outbox up again" });
     });
   }
 
-  async #onRoomEvent(_event: IncomingEvent): Promise<void> {}
+  /** A device of its own each time: trust begins with it, and ends with it. */
+  #beginTrust({ encryption, ended }: Running): void {
+    const { api, options, onError } = this.#parts;
+    const { logger, onVerificationRequest } = options;
+    const trust = new Trust({ api, encryption, logger, onVerificationRequest, sendToRoom: this.#sendToRoom });
+    this.#trust = trust;
+    const end = (): void => {
+      if (this.#trust === trust) this.#trust = undefined;
+      trust.close().catch((error) => onError({ error, doing: "ending verifications" }));
+    };
+    if (ended.aborted) {
+      end();
+      return;
+    }
+    ended.addEventListener("abort", end, { once: true });
+    trust.resume(ended).catch((error) => {
+      if (!ended.aborted) logger.info(`The backup of room keys could not be looked at: ${messageOf(error)}`);
+    });
+  }
 
-  #onToDevice(_messages: readonly ProcessedToDevice[]): void {}
+  readonly #sendToRoom: SendToRoom = async ({ roomId, type, transactionId }, content) => {
+    const { eventId } = await this.outbox.send(roomId, type, content, { transactionId });
+    return eventId;
+  };
 
-  async #fetchKey(_key: RoomKey): Promise<boolean> {
-    return false;
+  async #onRoomEvent(event: IncomingEvent): Promise<void> {
+    await this.#trust?.receiveRoomEvent(event);
+  }
+
+  #onToDevice(messages: readonly ProcessedToDevice[]): void {
+    this.#trust?.receiveToDevice(messages).catch((error) => {
+      if (!isKeyStoreError(error)) this.#parts.onError({ error, doing: "taking messages between devices in" });
+    });
+  }
+
+  async #fetchKey({ roomId, sessionId }: RoomKey): Promise<boolean> {
+    return (await this.#trust?.backup.fetchKey(roomId, sessionId)) ?? false;
   }
 }

@@ -37,4 +37,33 @@ export type { Messages, OutgoingFile } from "./send/messages.ts";
 export type { SendOptions } from "./send/outbox.ts";
 export type { Sent } from "./send/outbox-item.ts";
 export type { RoomEvent, StrippedEvent } from "./sync/room-update.ts";
+export type { BackupSecret } from "./trust/backup/backup-key.ts";
+export type { RestoreOptions } from "./trust/backup/backup-restore.ts";
+export type { BackupState, CreateBackupOptions, CreatedBackup, KeyBackup } from "./trust/backup/key-backup.ts";
+export type {
+  BootstrapOptions,
+  BootstrapOutcome,
+  CrossSigning,
+  CrossSigningStatus,
+} from "./trust/cross-signing/cross-signing.ts";
+export type { AuthCallback, AuthChallenge, UserAuth } from "./trust/cross-signing/user-interactive-auth.ts";
+export type { ImportProgress, OnImportProgress } from "./trust/room-keys/import-progress.ts";
+export type { ExportOptions, ImportOptions, RoomKeyTransfer } from "./trust/room-keys/room-key-transfer.ts";
+export type { OpenSecretStorage, SecretName } from "./trust/secrets/open-secret-storage.ts";
+export {
+  type CreateSecretStorageOptions,
+  newRecoveryKey,
+  type SecretStorage,
+  type StorageSecret,
+} from "./trust/secrets/secret-storage.ts";
+export type { SetUpOptions, SetUpResult } from "./trust/set-up.ts";
+export type { Trust } from "./trust/trust.ts";
 export type { DecryptionTrust } from "./trust/trust-requirement.ts";
+export type { ShortAuthString, VerificationEmoji } from "./trust/verification/short-auth-string.ts";
+export type { Verification, VerificationCancelled, VerificationState } from "./trust/verification/verification.ts";
+export type {
+  VerificationDecision,
+  VerificationPolicy,
+  Verifications,
+  VerifyOptions,
+} from "./trust/verification/verifications.ts";

@@ -8,6 +8,7 @@ import { keyStoresFromEnv } from "./key-store-from-env.ts";
 import type { ShareKeysWith } from "./send/key-sharing.ts";
 import type { Credentials } from "./session/open-session.ts";
 import type { DecryptionTrust } from "./trust/trust-requirement.ts";
+import type { VerificationPolicy } from "./trust/verification/verifications.ts";
 
 /** Who the client is, where its keys live, and how it works. */
 export interface MatrixClientOptions extends AtRest, Pick<OpenDeviceOptions, "lease" | "waitMs"> {
@@ -34,6 +35,8 @@ export interface MatrixClientOptions extends AtRest, Pick<OpenDeviceOptions, "le
 
   /** Whose events are decrypted at all. Default: `"untrusted"`, everybody's; what is known of the sender is told with each. */
   readonly decryptionTrust?: DecryptionTrust | undefined;
+  /** Asked for each request for verification. Default: every one is ignored, and named in the log. */
+  readonly onVerificationRequest?: VerificationPolicy | undefined;
   /** Which devices get the keys of rooms. Default: `"all-devices"`. */
   readonly shareKeysWith?: ShareKeysWith | undefined;
   /** Whether what rooms hold at the very first sync is delivered. Default: `false`: it is history. */

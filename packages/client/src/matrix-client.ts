@@ -25,6 +25,7 @@ import type { Messages, OutgoingFile } from "./send/messages.ts";
 import type { SendOptions } from "./send/outbox.ts";
 import type { Sent } from "./send/outbox-item.ts";
 import { ClientSession } from "./session/client-session.ts";
+import type { Trust } from "./trust/trust.ts";
 
 /** What a client can say of itself at any time. */
 export interface ClientStatus {
@@ -117,6 +118,18 @@ export class MatrixClient implements AsyncDisposable {
   get messages(): Messages {
     this.#messages ??= this.#connected().messages();
     return this.#messages;
+  }
+
+  /**
+   * Cross-signing, secret storage, the backup of room keys, verification, and
+   * room keys as files. To be asked for anew after the store was away.
+   *
+   * @throws `ENCRYPTION_UNAVAILABLE` while no device runs; `CLOSED` before {@link connect}
+   */
+  get trust(): Trust {
+    const { trust, supervisor } = this.#connected();
+    if (trust === undefined) throw encryptionUnavailable(supervisor.reason);
+    return trust;
   }
 
   /**

@@ -2,6 +2,7 @@ import { type Change, isKeyStoreError, type Logger } from "@holdfast/key-store-c
 import type { RoomKey } from "../crypto/encryption.ts";
 import { EngineEncryption } from "../crypto/engine-encryption.ts";
 import { checkIdentity } from "../crypto/identity-guard.ts";
+import type { SendToRoom } from "../crypto/outgoing.ts";
 import { OutgoingPump } from "../crypto/outgoing-pump.ts";
 import { HeldEvents } from "../delivery/held-events.ts";
 import { Inbox } from "../delivery/inbox.ts";
@@ -33,6 +34,8 @@ export interface RunningParts extends PersistenceParts, Omit<TimelineParts, "use
   /** What is committed besides when the handlers of an event are done. */
   readonly alsoWhenDone: (eventId: string) => Promise<readonly Change[]>;
   readonly fetchKey: (key: RoomKey) => Promise<boolean>;
+  /** Sends what the engine has for rooms. */
+  readonly sendToRoom: SendToRoom;
   /** Messages between devices have come, and are durable. */
   readonly onToDevice: (messages: readonly ProcessedToDevice[]) => void;
   /** Encryption cannot go on with this device: another identity, a store that was rolled back. */
@@ -82,8 +85,8 @@ export class Running implements SyncTarget {
    * @throws `IDENTITY_CONFLICT`; what reads of the store and `HomeserverApi.request` throw. The engine is closed then
    */
   static async start({ engine, collection }: OpenedEngine, parts: RunningParts, signal: AbortSignal): Promise<Running> {
-    const { api, logger } = parts;
-    const encryption = new EngineEncryption({ engine, collection, api, logger });
+    const { api, logger, sendToRoom } = parts;
+    const encryption = new EngineEncryption({ engine, collection, api, logger, sendToRoom });
     try {
       await checkIdentity(api, encryption, signal);
       const inbox = await Inbox.open(collection);

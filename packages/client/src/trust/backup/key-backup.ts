@@ -288,6 +288,7 @@ export class KeyBackup {
   async #turnOff(reason: "none" | "untrusted" | "superseded"): Promise<BackupState> {
     await this.#encryption.run(async (machine) => {
       if (await machine.isBackupEnabled()) await machine.disableBackup();
+      if ((await this.#records.get(ACTIVE)) === undefined) return;
       await this.#encryption.commit([this.#records.delete(ACTIVE)]);
     });
     const state: BackupState = { state: "off", reason };

@@ -1,0 +1,80 @@
+import { HomeserverClient } from "@holdfast/dev-homeserver/party";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { World } from "./support/world.ts";
+import { accepting } from "./trust/verifying.ts";
+
+let world: World;
+
+beforeEach(async () => {
+  world = await World.start();
+});
+
+afterEach(() => world[Symbol.asyncDispose]());
+
+describe("the trust of a client", () => {
+  it("is not there before it is connected", async () => {
+    const { client } = world.client(await world.user("alice"));
+    expect(() => client.trust).toThrow(expect.objectContaining({ code: "CLOSED" }));
+  });
+
+  it("grows by a verification in an encrypted room, of which the homeserver sees nothing", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const { onRequest, asked } = accepting();
+    const asking = await world.connected(alice);
+    const answering = await world.connected(bob, { onVerificationRequest: onRequest });
+    const roomId = await world.room([alice, bob]);
+    await asking.client.trust.crossSigning.bootstrap();
+    await answering.client.trust.crossSigning.bootstrap();
+
+    const mine = await asking.client.trust.verifications.requestInRoom(roomId, bob.credentials.userId);
+    const theirs = await asked;
+    expect(await mine.shortAuthString).toEqual(await theirs.shortAuthString);
+    await Promise.all([mine.confirm(), theirs.confirm()]);
+    await Promise.all([mine.done, theirs.done]);
+
+    const history = await alice.call("GET", `/rooms/${encodeURIComponent(roomId)}/messages?dir=b&limit=100`);
+    const events = history.chunk as { readonly type: string; readonly state_key?: string }[];
+    const types = events.filter((event) => event.state_key === undefined).map(({ type }) => type);
+    expect(types.length).toBeGreaterThanOrEqual(7);
+    expect(new Set(types)).toEqual(new Set(["m.room.encrypted"]));
+  });
+
+  it("brings room keys out of the backup, for events that another device read", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const writer = await world.connected(alice);
+    const first = await world.connected(bob);
+    const roomId = await world.room([alice, bob]);
+    await writer.say(roomId, "kept");
+    await first.until(() => first.messages.length === 1);
+    const recoveryKeys: string[] = [];
+    await first.client.trust.setUp({ onRecoveryKey: (made) => void recoveryKeys.push(made) });
+    await first.client.trust.backup.upload();
+
+    const second = await world.connected(await loggedIn(bob, "bob"), { deliverHistory: true });
+    await second.until(() => second.undecryptable.length === 1);
+    const [recoveryKey] = recoveryKeys;
+    expect(await second.client.trust.setUp({ recoveryKey })).toEqual({
+      crossSigning: "imported",
+      backup: { state: "on", version: "1" },
+      secretStorage: true,
+    });
+    await second.until(() => second.messages.length === 1);
+    expect(second.messages.map(({ content, late }) => [content.body, late])).toEqual([["kept", true]]);
+  });
+});
+
+/** Another device of a user who was registered by this name. */
+async function loggedIn(user: HomeserverClient, name: string): Promise<HomeserverClient> {
+  const { homeserver } = user.credentials;
+  const reply = await user.call("POST", "/login", {
+    type: "m.login.password",
+    identifier: { type: "m.id.user", user: name },
+    password: `password of ${name}`,
+  });
+  return new HomeserverClient({
+    homeserver,
+    userId: String(reply.user_id),
+    deviceId: String(reply.device_id),
+    accessToken: String(reply.access_token),
+  });
+}
