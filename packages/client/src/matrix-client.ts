@@ -238,9 +238,10 @@ export class MatrixClient implements AsyncDisposable {
    *
    * @throws as {@link send}
    */
-  reply(to: IncomingEvent, body: string, n = 0): Promise<Sent> {
+  reply(to: IncomingEvent, answer: string | MessageContent, n = 0): Promise<Sent> {
+    const content = typeof answer === "string" ? { msgtype: "m.text", body: answer } : answer;
     const options = { transactionId: `reply ${n} to ${to.eventId}`, owner: to.eventId };
-    return this.messages.reply(to.roomId, to, { msgtype: "m.text", body }, options);
+    return this.messages.reply(to.roomId, to, content, options);
   }
 
   /**
