@@ -210,6 +210,21 @@ describe("a backup that is not to be trusted", () => {
     expect(states).toEqual([{ state: "off", reason: "untrusted" }]);
   });
 
+  it("because its key was put in place of another under the same signatures gets none either", async () => {
+    const user = await newUser(homeserver, "alice");
+    await using device = await Device.of(user);
+    const { backup } = backupOf(device);
+    await backup.create();
+    const { auth_data } = await device.api.request("GET", "/v3/room_keys/version");
+    const forged = { ...(auth_data as object), public_key: Buffer.alloc(32, 9).toString("base64").replace("=", "") };
+    const algorithm = "m.megolm_backup.v1.curve25519-aes-sha2";
+    await device.api.request("POST", "/v3/room_keys/version", { body: { algorithm, auth_data: forged } });
+    expect(await backup.enable()).toEqual({ state: "off", reason: "untrusted" });
+    await makeRoomKeys(device, 1);
+    await backup.upload();
+    expect(await backedUp(device, "2")).toEqual([]);
+  });
+
   it("becomes trusted by the identity that has signed it, once its private keys are here", async () => {
     const user = await newUser(homeserver, "alice");
     await using first = await Device.of(user);

@@ -13,7 +13,7 @@ export interface ImportProgress {
 export type OnImportProgress = (progress: ImportProgress) => void;
 
 /** How many room keys one commit brings in: a commit holds up everything else, and its size is bounded. */
-export const IMPORT_BATCH = 200;
+const IMPORT_BATCH = 200;
 
 /** Counts an import, batch by batch. */
 export class ImportCount {
