@@ -10,7 +10,7 @@ const CLIENT = "/_matrix/client/v3";
 
 /** A user's own devices. */
 export function deviceRoutes(services: Services): Route[] {
-  const { accounts, reauthentication } = services;
+  const { accounts, deviceLists, reauthentication } = services;
   const own = (call: AuthenticatedCall): Device => {
     const device = accounts.device(call.device.userId, parameter(call, "deviceId"));
     if (device === undefined) throw new MatrixError(404, "M_NOT_FOUND", "No device found");
@@ -31,7 +31,11 @@ export function deviceRoutes(services: Services): Route[] {
     authenticated("GET", `${CLIENT}/devices/{deviceId}`, (call) => deviceReply(own(call))),
     authenticated("PUT", `${CLIENT}/devices/{deviceId}`, (call) => {
       const name = optionalStringIn(call.body, "display_name");
-      if (name !== undefined) accounts.rename(call.device.userId, own(call).deviceId, name);
+      const { userId, deviceId } = own(call);
+      if (name !== undefined) {
+        accounts.rename(userId, deviceId, name);
+        deviceLists.changed(userId);
+      }
       return {};
     }),
     authenticated("DELETE", `${CLIENT}/devices/{deviceId}`, (call) => end(call, [parameter(call, "deviceId")])),

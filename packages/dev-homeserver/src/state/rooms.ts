@@ -9,6 +9,9 @@ import { makeRoom } from "./room-creation.ts";
 import { upgradeRoom } from "./room-upgrade.ts";
 import type { Stream } from "./stream.ts";
 
+/** Of an event as servers pass it on; what surrounds the content is not counted here. */
+const GREATEST_EVENT_BYTES = 65_536;
+
 /** All rooms, their aliases, and who may see and send what in them. */
 export class Rooms {
   readonly memberships: Memberships;
@@ -95,10 +98,13 @@ export class Rooms {
    * Sends an event, by the rules of the room. State that says what is already
    * there is not sent again: the answer is the event that said it.
    *
-   * @throws MatrixError `M_FORBIDDEN` where the sender is not in the room or its power level is too low
+   * @throws MatrixError `M_FORBIDDEN` where the sender is not in the room or its power level is too low; 413 `M_TOO_LARGE`
    */
   send(userId: string, roomId: string, event: NewEvent): RoomEvent {
     const room = this.joined(userId, roomId);
+    if (Buffer.byteLength(JSON.stringify(event.content)) > GREATEST_EVENT_BYTES) {
+      throw new MatrixError(413, "M_TOO_LARGE", "event too large");
+    }
     const isState = event.stateKey !== undefined;
     const levels = new PowerLevels(room);
     levels.demand(userId, levels.toSend(event.type, isState));

@@ -171,10 +171,12 @@ export function keySuite(world: () => World): void {
     expect((await bob.sync(still.next_batch)).device_lists?.left).toEqual([alice.userId]);
   });
 
-  test("carry the name of their device for who shares a room with it", async () => {
+  test("carry the name of their device, a change of which is told like one of the keys", async () => {
     const alice = await world().actor();
-    await alice.call("PUT", path("devices", "DEVICE"), { display_name: "a name" });
     await upload(alice, { device_keys: deviceKeys(alice, "key") });
+    const { next_batch: since } = await alice.sync();
+    await alice.call("PUT", path("devices", "DEVICE"), { display_name: "a name" });
+    expect((await alice.sync(since)).device_lists?.changed).toEqual([alice.userId]);
     expect((await query(alice, alice))?.DEVICE).toEqual({
       ...deviceKeys(alice, "key"),
       unsigned: { device_display_name: "a name" },

@@ -101,6 +101,16 @@ export function roomSuite(world: () => World): void {
     await alice.say(room, "hello");
   });
 
+  test("take no event that is larger than 64 KiB", async () => {
+    const alice = await world().actor();
+    const room = await alice.newRoom();
+    await alice.say(room, "x".repeat(60_000), "small");
+    await expect(alice.say(room, "x".repeat(66_000), "large")).rejects.toMatchObject({
+      status: 413,
+      errcode: "M_TOO_LARGE",
+    });
+  });
+
   test("are replaced by an upgrade: a tombstone there, a predecessor here, and the state that matters", async () => {
     const [alice, bob] = [await world().actor(), await world().actor()];
     const encryption = { algorithm: "m.megolm.v1.aes-sha2", rotation_period_msgs: 7 };
