@@ -32,6 +32,16 @@ describe("a client", () => {
     expect(identity?.ed25519).toMatch(/^[A-Za-z0-9+/]{43}$/);
   });
 
+  it("starts again without waiting for news", async () => {
+    const alice = await world.user("alice");
+    await (await world.connected(alice)).client.close();
+    world.homeserver.journal.clear();
+    await world.connected(alice);
+    const [first] = world.homeserver.journal.entries({ path: "/sync" });
+    expect(first?.call.query.get("since")).toMatch(/./);
+    expect(first?.call.query.get("timeout")).toBe("0");
+  });
+
   it("does not deliver what rooms held before its very first sync", async () => {
     const [alice, bob] = [await world.user("alice"), await world.user("bob")];
     const roomId = await world.room([alice, bob], false);

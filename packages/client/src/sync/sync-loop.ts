@@ -54,14 +54,17 @@ export class SyncLoop {
    * @throws `LOGIN_REFUSED` where the homeserver does not take the access token any more
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { logger, onSynced } = this.#parts;
+    const { logger, longPollMs, onSynced } = this.#parts;
     const backoff = new Backoff();
+    // Whoever starts the client waits for the first response, news or not.
+    let timeout = 0;
     while (!signal.aborted) {
       const target = await this.#parts.target();
       const until = AbortSignal.any([signal, target.ended]);
       try {
-        await this.#once(target, until);
+        await this.#once(target, timeout, until);
         onSynced();
+        timeout = longPollMs;
         backoff.reset();
         await pause(target.pauseMs, undefined, { signal: until });
       } catch (error) {
@@ -79,10 +82,10 @@ export class SyncLoop {
     }
   }
 
-  async #once(target: SyncTarget, signal: AbortSignal): Promise<void> {
-    const { api, logger, longPollMs } = this.#parts;
+  async #once(target: SyncTarget, longPollMs: number, signal: AbortSignal): Promise<void> {
+    const { api, logger } = this.#parts;
     const since = await target.since();
-    // The first response of all comes at once, and so does one that is asked for again.
+    // A sync from the start comes at once, however often it is asked for again.
     const timeout = since === undefined ? 0 : longPollMs;
     const query = { filter: this.#filter, since, timeout, set_presence: "offline" };
     const response = await api.request("GET", "/v3/sync", {
