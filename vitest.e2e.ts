@@ -1,6 +1,6 @@
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config";
 
-/** The end-to-end tests of one package: those that need a real Synapse. */
+/** The end-to-end tests of one package: the whole of it, on a real homeserver. */
 function project(root: string, test: TestProjectInlineConfiguration["test"] = {}): TestProjectInlineConfiguration {
   const name = root.split("/").at(-1) ?? root;
   return { extends: true, root, test: { name, include: ["e2e/**/*.test.ts"], ...test } };
@@ -8,7 +8,9 @@ function project(root: string, test: TestProjectInlineConfiguration["test"] = {}
 
 export default defineConfig({
   test: {
-    projects: [project("packages/dev-synapse", { include: ["test/**/*.test.ts"] })],
+    projects: [project("packages/client"), project("packages/dev-synapse", { include: ["test/**/*.test.ts"] })],
+    // matrix-js-sdk says a great deal.
+    silent: "passed-only",
     // A Synapse takes a core for itself.
     maxWorkers: 1,
     testTimeout: 120_000,

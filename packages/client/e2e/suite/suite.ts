@@ -1,0 +1,25 @@
+import type { FaultyHomeserver } from "@holdfast/dev-homeserver";
+import { afterAll, beforeAll, describe } from "vitest";
+import { conversationSuite } from "./conversations.ts";
+
+/** The homeserver that the suite runs on, once it has started. */
+export type There = () => FaultyHomeserver;
+
+/**
+ * The client, end to end, on any homeserver: each test has users of its own,
+ * and the other party is matrix-js-sdk or a bare engine.
+ */
+export function clientSuite(name: string, start: () => Promise<FaultyHomeserver>): void {
+  describe(`on ${name}`, () => {
+    let homeserver: FaultyHomeserver | undefined;
+    beforeAll(async () => {
+      homeserver = await start();
+    });
+    afterAll(() => homeserver?.stop());
+    const there = (): FaultyHomeserver => {
+      if (homeserver === undefined) throw new Error("the homeserver has not started");
+      return homeserver;
+    };
+    describe("a conversation", () => conversationSuite(there));
+  });
+}
