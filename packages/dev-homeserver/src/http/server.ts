@@ -57,7 +57,9 @@ export class HttpServer {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const gone = new AbortController();
-    response.once("close", () => gone.abort());
+    response.once("close", () => {
+      if (!response.writableFinished) gone.abort();
+    });
     const signal = AbortSignal.any([gone.signal, this.#closing.signal]);
     const reply = await this.#answer(request, signal).catch(replyOf);
     if (reply === "hang up") {

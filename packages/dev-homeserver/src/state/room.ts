@@ -79,12 +79,21 @@ export class Room {
     return this.#state.get(stateId(type, stateKey));
   }
 
-  /** The state as it was after all events up to this position. Default: as it is now. */
-  state(upTo = Number.POSITIVE_INFINITY): RoomEvent[] {
-    if (upTo === Number.POSITIVE_INFINITY) return [...this.#state.values()];
+  /** What a state event was after all events up to a position; `undefined` where there was none. */
+  stateEventAt(type: string, stateKey: string, upTo: number): RoomEvent | undefined {
+    let event = this.stateEvent(type, stateKey);
+    while (event !== undefined && event.position > upTo) event = event.replaces;
+    return event;
+  }
+
+  /**
+   * The state as it was after all events up to a position, without what was
+   * so before another one already. Default: all of it, as it is now.
+   */
+  state(upTo = Number.POSITIVE_INFINITY, after = 0): RoomEvent[] {
+    if (upTo === Number.POSITIVE_INFINITY && after === 0) return [...this.#state.values()];
     const state = new Map<string, RoomEvent>();
-    for (const event of this.#events) {
-      if (event.position > upTo) break;
+    for (const event of this.events(after, upTo)) {
       if (event.stateKey !== undefined) state.set(stateId(event.type, event.stateKey), event);
     }
     return [...state.values()];

@@ -129,17 +129,17 @@ function stateOf(
   timeline: Timeline,
   from: number,
 ): RoomEvent[] {
-  const all = room.state(timeline.start).filter((event) => filter.state.matches(event));
-  const isNew = (event: RoomEvent): boolean => event.position > from;
-  if (!filter.state.lazyLoadMembers) return all.filter(isNew);
+  const changed = room.state(timeline.start, from).filter((event) => filter.state.matches(event));
+  if (!filter.state.lazyLoadMembers) return changed;
   const wanted = new Set(timeline.events.map((event) => event.sender));
   if (from === 0) wanted.add(device.userId);
+  const met = [...wanted].flatMap((userId) => {
+    const member = room.stateEventAt("m.room.member", userId, timeline.start);
+    return member !== undefined && filter.state.matches(member) ? [member] : [];
+  });
   const isMember = (event: RoomEvent): boolean => event.type === "m.room.member";
   // What a gap hides is told whole: only who is met for the first time is told lazily.
-  const state = all.filter((event) => {
-    const isTold = isNew(event) && (from > 0 || !isMember(event));
-    return isTold || (isMember(event) && wanted.has(event.stateKey ?? ""));
-  });
+  const state = [...new Set([...changed.filter((event) => from > 0 || !isMember(event)), ...met])];
   knownMembers.onlyNew(device, timeline.events.filter(isMember));
   if (filter.state.includeRedundantMembers) return state;
   const unknown = new Set(knownMembers.onlyNew(device, state.filter(isMember)));
