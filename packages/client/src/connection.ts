@@ -161,16 +161,21 @@ export class Connection {
 
   #onRunning(running: Running): void {
     this.#beginTrust(running);
-    this.outbox.resume().catch((error) => {
-      if (!isKeyStoreError(error) && !running.ended.aborted)
-        this.#parts.onError({ error, doing: "taking the outbox up again" });
+    this.#aside(running, "taking the outbox up again", () => this.outbox.resume());
+  }
+
+  /** Work beside everything else: its failure is told, unless the device is gone, and does it again when it is back. */
+  #aside({ ended, encryption }: Running, doing: string, work: () => Promise<void>): void {
+    work().catch((error) => {
+      if (!ended.aborted && !encryption.deviceStore.failed.aborted) this.#parts.onError({ error, doing });
     });
   }
 
   /** A device of its own each time: trust begins with it, and ends with it. */
-  #beginTrust({ encryption, ended }: Running): void {
+  #beginTrust(running: Running): void {
+    const { encryption, ended } = running;
     const { api, options, onError } = this.#parts;
-    const { logger, onVerificationRequest } = options;
+    const { logger, onVerificationRequest, setUpTrust } = options;
     const trust = new Trust({ api, encryption, logger, onVerificationRequest, sendToRoom: this.#sendToRoom });
     this.#trust = trust;
     const end = (): void => {
@@ -182,6 +187,12 @@ export class Connection {
       return;
     }
     ended.addEventListener("abort", end, { once: true });
+    if (setUpTrust !== undefined) {
+      this.#aside(running, "setting up cross-signing and the backup of room keys", async () => {
+        await trust.setUp({ ...setUpTrust, signal: ended });
+      });
+      return;
+    }
     trust.resume(ended).catch((error) => {
       if (!ended.aborted) logger.info(`The backup of room keys could not be looked at: ${messageOf(error)}`);
     });

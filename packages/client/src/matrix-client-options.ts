@@ -7,6 +7,7 @@ import { MatrixClientError } from "./errors.ts";
 import { keyStoresFromEnv } from "./key-store-from-env.ts";
 import type { ShareKeysWith } from "./send/key-sharing.ts";
 import type { Credentials } from "./session/open-session.ts";
+import type { SetUpOptions } from "./trust/set-up.ts";
 import type { DecryptionTrust } from "./trust/trust-requirement.ts";
 import type { VerificationPolicy } from "./trust/verification/verifications.ts";
 
@@ -39,6 +40,14 @@ export interface MatrixClientOptions extends AtRest, Pick<OpenDeviceOptions, "le
   readonly onVerificationRequest?: VerificationPolicy | undefined;
   /** Which devices get the keys of rooms. Default: `"all-devices"`. */
   readonly shareKeysWith?: ShareKeysWith | undefined;
+  /**
+   * Sets cross-signing, secret storage and the backup of room keys up whenever
+   * the device was opened, beside everything else: what the account has is used,
+   * what it has not is made, nothing is replaced. Without cross-signing, clients
+   * that leave unsigned devices out share no room keys with this one. Default:
+   * what was set up before is taken up again.
+   */
+  readonly setUpTrust?: SetUpOptions | undefined;
   /** Whether what rooms hold at the very first sync is delivered. Default: `false`: it is history. */
   readonly deliverHistory?: boolean | undefined;
   /** How many rooms' handlers run at once; those of one room run in order. Default: 16. */

@@ -39,6 +39,22 @@ describe("the trust of a client", () => {
     expect(new Set(types)).toEqual(new Set(["m.room.encrypted"]));
   });
 
+  it("is set up whenever the client connects, where it is told to", async () => {
+    const alice = await world.user("alice");
+    const recoveryKeys: string[] = [];
+    const setUpTrust = { onRecoveryKey: (made: string) => void recoveryKeys.push(made) };
+    const first = await world.connected(alice, { setUpTrust });
+    const done = { published: true, privateKeys: true, deviceSigned: true };
+    await expect.poll(() => first.client.trust.crossSigning.status(), { timeout: 20_000 }).toEqual(done);
+    await expect.poll(() => first.client.trust.backup.hasKey(), { timeout: 20_000 }).toBe(true);
+    await first.client.close();
+    const again = await world.connected(alice, { setUpTrust });
+    await expect.poll(() => again.client.trust.backup.hasKey(), { timeout: 20_000 }).toBe(true);
+    expect(await again.client.trust.crossSigning.status()).toEqual(done);
+    expect(recoveryKeys).toHaveLength(1);
+    expect([...first.errors, ...again.errors]).toEqual([]);
+  });
+
   it("brings room keys out of the backup, for events that another device read", async () => {
     const [alice, bob] = [await world.user("alice"), await world.user("bob")];
     const writer = await world.connected(alice);
