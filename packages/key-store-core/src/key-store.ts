@@ -105,7 +105,7 @@ export interface MovableDevice extends DeviceStore {
   /** The collections that have a record, by name in the order of their UTF-8 bytes. */
   collections(): Promise<CollectionUsage[]>;
   /**
-   * One durable commit that sets {@link move} and, where it is given, another
+   * One durable commit that sets `move` and, where it is given, another
    * device id, which no device of this user has: that is how one is set aside.
    */
   mark(move: DeviceMove | undefined, deviceId?: string): Promise<void>;

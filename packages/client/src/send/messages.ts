@@ -50,47 +50,47 @@ export class Messages {
     this.#parts = Object.freeze({ ...parts });
   }
 
-  /** Sends an `m.room.message`. @throws as {@link Outbox.send} */
+  /** Sends an `m.room.message`. @throws as `MatrixClient.send` */
   sendMessage(roomId: string, content: MessageContent, options?: SendOptions): Promise<Sent> {
     return this.#parts.outbox.send(roomId, "m.room.message", content, options);
   }
 
-  /** Sends a text. @throws as {@link Outbox.send} */
+  /** Sends a text. @throws as `MatrixClient.send` */
   sendText(roomId: string, body: string, options?: SendOptions): Promise<Sent> {
     return this.sendMessage(roomId, textContent(body), options);
   }
 
-  /** Sends a notice: a text that other programs do not answer. @throws as {@link Outbox.send} */
+  /** Sends a notice: a text that other programs do not answer. @throws as `MatrixClient.send` */
   sendNotice(roomId: string, body: string, options?: SendOptions): Promise<Sent> {
     return this.sendMessage(roomId, noticeContent(body), options);
   }
 
-  /** Says what somebody does. @throws as {@link Outbox.send} */
+  /** Says what somebody does. @throws as `MatrixClient.send` */
   sendEmote(roomId: string, body: string, options?: SendOptions): Promise<Sent> {
     return this.sendMessage(roomId, emoteContent(body), options);
   }
 
-  /** Sends a text in HTML, with its form in plain text. @throws as {@link Outbox.send} */
+  /** Sends a text in HTML, with its form in plain text. @throws as `MatrixClient.send` */
   sendHtml(roomId: string, html: string, body: string, options?: SendOptions): Promise<Sent> {
     return this.sendMessage(roomId, htmlContent(html, body), options);
   }
 
-  /** Reacts to an event, with an emoji as a rule. @throws as {@link Outbox.send} */
+  /** Reacts to an event, with an emoji as a rule. @throws as `MatrixClient.send` */
   react(roomId: string, eventId: string, key: string, options?: SendOptions): Promise<Sent> {
     return this.#parts.outbox.send(roomId, "m.reaction", reactionContent(eventId, key), options);
   }
 
-  /** Replaces what a message of ours says. @throws as {@link Outbox.send} */
+  /** Replaces what a message of ours says. @throws as `MatrixClient.send` */
   edit(roomId: string, eventId: string, content: MessageContent, options?: SendOptions): Promise<Sent> {
     return this.sendMessage(roomId, editContent(eventId, content), options);
   }
 
-  /** Replies to an event, whose sender is mentioned. @throws as {@link Outbox.send} */
+  /** Replies to an event, whose sender is mentioned. @throws as `MatrixClient.send` */
   reply(roomId: string, to: ReplyTarget, content: MessageContent, options?: SendOptions): Promise<Sent> {
     return this.sendMessage(roomId, replyContent(to, content), options);
   }
 
-  /** Sends a message into the thread that begins with an event. @throws as {@link Outbox.send} */
+  /** Sends a message into the thread that begins with an event. @throws as `MatrixClient.send` */
   sendInThread(
     roomId: string,
     root: string,
@@ -101,7 +101,7 @@ export class Messages {
     return this.sendMessage(roomId, threadContent(root, content, { replyTo }), sending);
   }
 
-  /** Takes the content of an event away, for everybody. @throws as {@link Outbox.send} */
+  /** Takes the content of an event away, for everybody. @throws as `MatrixClient.send` */
   redact(roomId: string, eventId: string, reason?: string, options?: SendOptions): Promise<Sent> {
     return this.#parts.outbox.redact(roomId, eventId, reason, options);
   }
@@ -110,7 +110,7 @@ export class Messages {
    * Uploads a file and sends it, encrypted where the room is. Not uploaded
    * again where it is on its way, or was sent, under the same transaction id.
    *
-   * @throws as {@link Outbox.send}; `HOMESERVER_UNREACHABLE` where the upload fails
+   * @throws as `MatrixClient.send`; `HOMESERVER_UNREACHABLE` where the upload fails
    */
   async sendFile(roomId: string, file: OutgoingFile, options: SendOptions = {}): Promise<Sent> {
     const known = await this.#parts.outbox.find(roomId, options);

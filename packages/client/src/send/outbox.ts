@@ -37,7 +37,7 @@ export interface SendOptions {
   readonly transactionId?: string | undefined;
   /** Gives up, and takes the event out of the outbox; whether it has reached the homeserver is then open. */
   readonly signal?: AbortSignal | undefined;
-  /** On whose behalf it is sent: the same transaction id for the same owner is answered, without a new send, until {@link Outbox.forgetOwner}. */
+  /** On whose behalf it is sent: the same transaction id for the same owner is answered, without a new send, until the owner is done with. */
   readonly owner?: string | undefined;
 }
 
