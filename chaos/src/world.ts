@@ -1,0 +1,187 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { type DevHomeserver, startDevHomeserver } from "@holdfast/dev-homeserver";
+import { HomeserverClient } from "@holdfast/dev-homeserver/party";
+import { type DevPostgres, startPostgres, startTcpProxy, type TcpProxy } from "@holdfast/dev-postgres";
+import type { KeyStore } from "@holdfast/key-store-core";
+import { PostgresKeyStore } from "@holdfast/key-store-postgres";
+import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
+import { Ledger } from "./ledger.ts";
+import { Member } from "./member.ts";
+import { Nursery } from "./processes.ts";
+import type { Storage } from "./protocol.ts";
+import { Wire } from "./wire.ts";
+import { Witness } from "./witness.ts";
+
+/** What a world is to be. */
+export interface WorldOptions {
+  readonly store: Storage["kind"];
+  readonly members: number;
+  /** Removed from what the processes run. */
+  readonly mutant?: string | undefined;
+  /** How many processes are loaded ahead. */
+  readonly spares: number;
+  /** The longest pause between two messages of a member to a room, in milliseconds. */
+  readonly pauseMs: number;
+  /** A PostgreSQL to share, with the proxy in front of it. */
+  readonly database?: Database | undefined;
+}
+
+/** A PostgreSQL, and what its clients reach it through. */
+export interface Database extends AsyncDisposable {
+  readonly server: DevPostgres;
+  readonly proxy: TcpProxy;
+}
+
+export async function startDatabase(): Promise<Database> {
+  const server = await startPostgres();
+  const proxy = await startTcpProxy({ target: server });
+  return {
+    server,
+    proxy,
+    async [Symbol.asyncDispose]() {
+      await proxy[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const NAMES = ["anna", "bela", "cleo", "dora"];
+/** A room's key is made anew after so many messages: keys travel all the time. */
+const ROTATION_MESSAGES = 4;
+
+/** A homeserver, members in processes of their own, their rooms, and everybody who watches them. */
+export class World implements AsyncDisposable {
+  readonly homeserver: DevHomeserver;
+  readonly directory: string;
+  readonly ledger = new Ledger();
+  readonly wire: Wire;
+  readonly witness: Witness;
+  readonly members: Member[] = [];
+  readonly database: Database | undefined;
+  /** Direct, past the proxy. */
+  readonly #inspect = new Map<string, () => KeyStore>();
+  readonly #nursery: Nursery;
+
+  private constructor(homeserver: DevHomeserver, witness: Witness, directory: string, options: WorldOptions) {
+    this.homeserver = homeserver;
+    this.witness = witness;
+    this.directory = directory;
+    this.database = options.database;
+    this.wire = new Wire(homeserver, this.ledger);
+    this.#nursery = new Nursery({
+      size: options.spares,
+      logFile: join(directory, "clients.log"),
+      cache: join(tmpdir(), "holdfast-chaos-cache"),
+      mutant: options.mutant,
+    });
+  }
+
+  /** Makes all, with members that are connected, know each other, and talk. */
+  static async start(options: WorldOptions): Promise<World> {
+    const directory = await mkdtemp(join(tmpdir(), "holdfast-chaos-"));
+    const homeserver = await startDevHomeserver({ journalLimit: 10_000_000 });
+    const world = new World(homeserver, await Witness.register(homeserver.baseUrl), directory, options);
+    try {
+      await world.#populate(options);
+    } catch (error) {
+      await world[Symbol.asyncDispose]();
+      throw error;
+    }
+    return world;
+  }
+
+  /** The device's row in its store, seen from outside. */
+  async rowOf(member: Member): Promise<{ readonly epoch: bigint; readonly revision: bigint }> {
+    const make = this.#inspect.get(member.userId);
+    if (make === undefined) throw new Error("nobody knows where that device is");
+    const keyStore = make();
+    try {
+      if (!(await keyStore.init()))
+        throw new Error(`the store cannot be looked at: ${JSON.stringify(keyStore.status)}`);
+      const devices = await keyStore.listDevices();
+      const row = devices.find(({ userId, deviceId }) => userId === member.userId && deviceId === member.deviceId);
+      if (row === undefined) throw new Error(`the store has no device of ${member.userId}`);
+      return row;
+    } finally {
+      await keyStore.close();
+    }
+  }
+
+  /** Ends every process; keeps the logs where they are asked for. */
+  async end(keep: boolean): Promise<void> {
+    await this.#nursery[Symbol.asyncDispose]();
+    await this.homeserver.close();
+    if (!keep) await rm(this.directory, { recursive: true, force: true });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end(false);
+  }
+
+  async #populate({ members, store, pauseMs, database }: WorldOptions): Promise<void> {
+    const url = database === undefined ? undefined : await database.server.createDatabase();
+    for (const name of NAMES.slice(0, members)) {
+      const client = await HomeserverClient.register(this.homeserver.baseUrl, name, {
+        deviceId: name.toUpperCase(),
+      });
+      const { userId } = client.credentials;
+      this.wire.watch(userId);
+      let storage: Storage;
+      if (store === "sqlite") {
+        const path = join(this.directory, `${name}.sqlite`);
+        storage = { kind: "sqlite", path };
+        this.#inspect.set(userId, () => new SqliteKeyStore({ path }));
+      } else {
+        if (database === undefined || url === undefined) throw new Error("there is no PostgreSQL");
+        storage = { kind: "postgres", url: database.proxy.url(url) };
+        this.#inspect.set(userId, () => new PostgresKeyStore(url));
+      }
+      const parts = { client, storage, nursery: this.#nursery, ledger: this.ledger, pauseMs };
+      this.members.push(new Member(parts));
+    }
+    await this.#connectAll();
+    // Whoever sends before a member has published its keys cannot give it the room's: it is not there yet.
+    for (const member of this.members) await this.#published(member);
+    const rooms = [await this.#room(true), await this.#room(true), await this.#room(false)];
+    for (const member of this.members) {
+      member.rooms = rooms;
+      // A new life, which talks: what the first has synced is the baseline of what must arrive.
+      await member.process.kill();
+    }
+    await this.#connectAll();
+  }
+
+  async #connectAll(): Promise<void> {
+    for (const member of this.members) await member.start();
+    for (const member of this.members) {
+      if (!(await member.process.until("connected", 60_000))) throw new Error("a member did not connect: see the log");
+    }
+  }
+
+  async #published({ userId, deviceId, client }: Member): Promise<void> {
+    for (let deadline = performance.now() + 60_000; performance.now() < deadline; await pause(20)) {
+      const answer = await client.call("POST", "/keys/upload", {});
+      const counts = answer.one_time_key_counts as { signed_curve25519: number };
+      const shown = await client.call("POST", "/keys/query", { device_keys: { [userId]: [deviceId] } });
+      const devices = shown.device_keys as Record<string, Record<string, unknown>>;
+      if (counts.signed_curve25519 >= 50 && devices[userId]?.[deviceId] !== undefined) return;
+    }
+    throw new Error("a member has not published its keys: see the log");
+  }
+
+  async #room(encrypted: boolean): Promise<string> {
+    const [creator, ...others] = this.members.map(({ client }) => client);
+    const content = { algorithm: "m.megolm.v1.aes-sha2", rotation_period_msgs: ROTATION_MESSAGES };
+    const made = await creator?.call("POST", "/createRoom", {
+      invite: others.map(({ credentials }) => credentials.userId),
+      initial_state: encrypted ? [{ type: "m.room.encryption", state_key: "", content }] : [],
+    });
+    const roomId = String(made?.room_id);
+    for (const other of others) await other.call("POST", `/join/${encodeURIComponent(roomId)}`, {});
+    if (encrypted) this.wire.encryptedRooms.add(roomId);
+    return roomId;
+  }
+}
