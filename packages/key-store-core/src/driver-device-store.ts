@@ -41,10 +41,10 @@ export interface DeviceStoreContext {
   /** Told of every state that the database has acknowledged. */
   readonly acknowledged: (mark: HighWaterMark) => void;
   /** Told of another name that the device was given. */
-  readonly renamed: (device: DeviceRef) => void;
+  readonly renamed: () => void;
   /** Told of every failure and, with no argument, of every success against the database. */
   readonly observe: (failure?: KeyStoreError) => void;
-  readonly onClose: () => void;
+  readonly onClose: () => Promise<void>;
 }
 
 /** The {@link DeviceStore} over a driver: batches, cache, retries, fencing and poisoning are here, for all adapters. */
@@ -143,7 +143,7 @@ export class DriverDeviceStore implements MovableDevice {
     this.#move = move;
     if (device === this.#device) return;
     this.#device = device;
-    this.#context.renamed(device);
+    this.#context.renamed();
   }
 
   async commit(changes: Iterable<Change>): Promise<void> {
@@ -364,7 +364,7 @@ export class DriverDeviceStore implements MovableDevice {
       // The lease runs out by itself; whoever opens the device next waits for that.
       observe(asKeyStoreError(error));
     }
-    onClose();
+    await onClose();
   }
 }
 

@@ -21,6 +21,7 @@ import type {
   Persistence,
 } from "./key-store.ts";
 import type { Logger } from "./logger.ts";
+import { HighWaterMarks } from "./marks.ts";
 import { type CompleteOptions, type KeyStoreOptions, keyStoreOptions } from "./options.ts";
 import { holderName, isBehind, leaseHeld, movedAway, nameOf, rolledBack } from "./refusal.ts";
 import { retrying } from "./retry.ts";
@@ -45,8 +46,7 @@ export class DriverKeyStore implements KeyStore {
   readonly #cache: CacheMemory | undefined;
   readonly #openStores = new Set<DriverDeviceStore>();
   readonly #inFlight = new InFlight();
-  /** What the database has acknowledged of each device that was opened here. */
-  readonly #marks = new Map<string, HighWaterMark>();
+  readonly #marks: HighWaterMarks;
   #status: KeyStoreStatus = Object.freeze({ state: "new" });
   /** What the last `init()` answered: whether failures are told or absence is. */
   #initialised = false;
@@ -60,6 +60,7 @@ export class DriverKeyStore implements KeyStore {
     this.#options = keyStoreOptions(options);
     this.#logger = this.#options.logger;
     this.#cache = cacheMemory(this.#options.cacheBytes);
+    this.#marks = new HighWaterMarks(this.#options.witness, () => this.storeId, this.#logger);
   }
 
   get kind(): string {
@@ -126,10 +127,10 @@ export class DriverKeyStore implements KeyStore {
 
   async #open(request: AcquireRequest, waitMs: number, signal: AbortSignal | undefined): Promise<DriverDeviceStore> {
     const { device, holder } = request;
-    const acquired = await this.#acquire(request, waitMs, signal);
-    if (request.acceptRollback !== true) await this.#checkNotRolledBack(device, holder, acquired);
-    let mark = markName(device);
-    this.#marks.set(mark, { epoch: acquired.epoch, revision: acquired.revision });
+    const known = await this.#marks.of(device);
+    const acquired = await this.#acquire(request, known, waitMs, signal);
+    if (request.acceptRollback !== true) await this.#checkNotRolledBack(device, holder, acquired, known);
+    await this.#marks.opened(device, { epoch: acquired.epoch, revision: acquired.revision });
     const store: DriverDeviceStore = new DriverDeviceStore({
       ...acquired,
       driver: acquired.device,
@@ -140,13 +141,14 @@ export class DriverKeyStore implements KeyStore {
       counters: this.#counters,
       // What a move reads, it reads once.
       cache: request.forMove ? undefined : this.#cache,
-      acknowledged: (known) => this.#marks.set(mark, known),
-      renamed: (ref) => {
-        this.#marks.delete(mark);
-        mark = markName(ref);
-      },
+      acknowledged: (known) => this.#marks.acknowledged(device, known),
+      // What has the name from now on is another device.
+      renamed: () => void this.#inFlight.track(this.#marks.forget(device)),
       observe: (failure) => this.#observe(failure),
-      onClose: () => this.#openStores.delete(store),
+      onClose: async () => {
+        await this.#marks.flush(device);
+        this.#openStores.delete(store);
+      },
     });
     this.#openStores.add(store);
     if (this.#closing !== undefined) {
@@ -173,7 +175,7 @@ export class DriverKeyStore implements KeyStore {
     });
     const outcome = await this.#inFlight.track(deleting);
     if (typeof outcome === "object") throw leaseHeld(ref, outcome, "and a device that is open cannot be deleted");
-    this.#marks.delete(markName(ref));
+    await this.#inFlight.track(this.#marks.forget(ref));
     // After an attempt whose answer was lost, a device that is gone is taken for one that it deleted.
     return outcome === "deleted" || attempts > 1;
   }
@@ -217,8 +219,12 @@ export class DriverKeyStore implements KeyStore {
   }
 
   /** Refuses a device that is behind what this process knows of it: its ratchets must not be used again. */
-  async #checkNotRolledBack(device: DeviceRef, holder: LeaseHolder, found: Acquired): Promise<void> {
-    const known = this.#marks.get(markName(device));
+  async #checkNotRolledBack(
+    device: DeviceRef,
+    holder: LeaseHolder,
+    found: Acquired,
+    known: HighWaterMark | undefined,
+  ): Promise<void> {
     // An opening that raises no epoch is one from before.
     if (known === undefined || (!isBehind(found, known) && found.epoch > known.epoch)) return;
     await found.device.release(holder.id).catch((error) => this.#observe(asKeyStoreError(error)));
@@ -226,9 +232,13 @@ export class DriverKeyStore implements KeyStore {
   }
 
   /** Takes the lease, waiting `waitMs` for whoever has it. */
-  async #acquire(request: AcquireRequest, waitMs: number, signal: AbortSignal | undefined): Promise<Acquired> {
+  async #acquire(
+    request: AcquireRequest,
+    known: HighWaterMark | undefined,
+    waitMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Acquired> {
     const { device } = request;
-    const known = this.#marks.get(markName(device));
     const patience = new Deadline(waitMs);
     const backoff = new Backoff(LEASE_POLL_MS);
     for (let waited = false; ; waited = true) {
@@ -348,9 +358,4 @@ export class DriverKeyStore implements KeyStore {
       throw new KeyStoreError("ERR_KEY_STORE_CLOSED", `the ${this.name} key store is closed`);
     }
   }
-}
-
-/** Unambiguous: neither id holds a U+0000. */
-function markName({ userId, deviceId }: DeviceRef): string {
-  return `${userId}\0${deviceId}`;
 }

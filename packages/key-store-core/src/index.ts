@@ -70,3 +70,4 @@ export type {
   ProcessCounters,
 } from "./stats.ts";
 export { TextMap } from "./text-map.ts";
+export { fileWitness, type RollbackWitness } from "./witness.ts";

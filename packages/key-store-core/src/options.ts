@@ -1,5 +1,6 @@
 import { KeyStoreError } from "./errors.ts";
 import { type Logger, silentLogger } from "./logger.ts";
+import type { RollbackWitness } from "./witness.ts";
 
 /** What every key store takes, whatever its adapter. */
 export interface KeyStoreOptions {
@@ -15,19 +16,30 @@ export interface KeyStoreOptions {
   readonly commitTimeoutMs?: number | undefined;
   /** The memory for the read cache of all devices together, in bytes; 0 for no cache. Default: 48 MiB. */
   readonly cacheBytes?: number | undefined;
+  /**
+   * Remembers outside the database what it acknowledged, so that an older copy
+   * of it that was put back while no process ran is noticed. Default: none.
+   */
+  readonly witness?: RollbackWitness | undefined;
 }
 
 /** The options with their defaults. */
-export type CompleteOptions = { readonly [K in keyof KeyStoreOptions]-?: NonNullable<KeyStoreOptions[K]> };
+export type CompleteOptions = {
+  readonly [K in Exclude<keyof KeyStoreOptions, "witness">]-?: NonNullable<KeyStoreOptions[K]>;
+} & Pick<KeyStoreOptions, "witness">;
 
 /** The longest delay that a timer takes. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** A frozen copy of the options with every default in its place; `ERR_KEY_STORE_CONFIG` for one out of range. */
 export function keyStoreOptions(options: KeyStoreOptions): CompleteOptions {
-  const { label = "", logger = silentLogger } = options;
+  const { label = "", logger = silentLogger, witness } = options;
   if (typeof label !== "string" || !label.isWellFormed() || label.includes("\0")) config("label", "a string");
+  if (witness !== undefined && (typeof witness?.recall !== "function" || typeof witness.remember !== "function")) {
+    config("witness", "{ recall, remember }");
+  }
   return Object.freeze({
+    witness,
     label: label.slice(0, 200),
     logger,
     connectTimeoutMs: numberOption("connectTimeoutMs", options.connectTimeoutMs, 5_000, 1, MAX_TIMEOUT_MS),
