@@ -14,7 +14,7 @@ import {
 import { dirname } from "node:path";
 import { KeyStoreError } from "@holdfast/key-store-core";
 import Database from "better-sqlite3";
-import { corrupt } from "./errors.ts";
+import { corrupt, isBusy } from "./errors.ts";
 import { migrate } from "./schema.ts";
 
 // Nothing here opens the file of a key store other than through SQLite: with the POSIX locks that SQLite uses, closing
@@ -76,6 +76,11 @@ async function install(draft: string): Promise<void> {
   try {
     await migrate(db, draft);
     db.pragma("journal_mode = wal");
+  } catch (error) {
+    if (!isBusy(error)) throw error;
+    // Nobody else knows the name: SQLite says this of locks that the system refuses.
+    const message = `${dirname(draft)}: the file system takes no locks: choose a path on a local disk`;
+    throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", message, { cause: error });
   } finally {
     db.close();
   }
