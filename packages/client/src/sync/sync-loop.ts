@@ -35,6 +35,7 @@ export interface SyncLoopParts {
 export class SyncLoop {
   readonly #parts: SyncLoopParts;
   readonly #filter: string;
+  #askedFromStart = 0;
 
   constructor(parts: SyncLoopParts) {
     this.#parts = parts;
@@ -85,8 +86,9 @@ export class SyncLoop {
   async #once(target: SyncTarget, longPollMs: number, signal: AbortSignal): Promise<void> {
     const { api, logger } = this.#parts;
     const since = await target.since();
-    // A sync from the start comes at once, however often it is asked for again.
-    const timeout = since === undefined ? 0 : longPollMs;
+    // A sync from the start comes at once, however often it is asked for again; but not from a cache: Synapse keeps the
+    // answer to the same question for two minutes.
+    const timeout = since === undefined ? this.#askedFromStart++ % 1_000 : longPollMs;
     const query = { filter: this.#filter, since, timeout, set_presence: "offline" };
     const response = await api.request("GET", "/v3/sync", {
       query,
