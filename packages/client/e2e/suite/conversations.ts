@@ -1,6 +1,7 @@
 import type { HomeserverClient } from "@holdfast/dev-homeserver/party";
 import { expect, it } from "vitest";
 import type { Watched } from "../../test/support/world.ts";
+import { expectNoKeyTwice } from "../support/no-key-twice.ts";
 import { Stage } from "../support/stage.ts";
 import type { There } from "./suite.ts";
 
@@ -162,15 +163,4 @@ export function conversationSuite(there: There): void {
     expect(again.messages[0]).toMatchObject({ eventId, late: true, encrypted: true, content: { body: "patience" } });
     expect([ours.messages, again.undecryptable]).toEqual([[], []]);
   });
-}
-
-/** No one-time key of anybody's was handed out twice. */
-export function expectNoKeyTwice(stage: Stage): void {
-  const handedOut = stage.homeserver.journal.handedOutKeys().map(({ userId, deviceId, keyId, key }) => {
-    // A fallback key is for everybody who finds no other.
-    const isFallback = (key as { readonly fallback?: boolean }).fallback === true;
-    return isFallback ? undefined : `${userId} ${deviceId} ${keyId}`;
-  });
-  const names = handedOut.filter((name) => name !== undefined);
-  expect(names.length).toBe(new Set(names).size);
 }

@@ -1,6 +1,9 @@
 import type { FaultyHomeserver } from "@holdfast/dev-homeserver";
 import { afterAll, beforeAll, describe } from "vitest";
 import { conversationSuite } from "./conversations.ts";
+import { keySuite } from "./keys.ts";
+import { messageSuite } from "./messages.ts";
+import { roomSuite } from "./rooms.ts";
 
 /** The homeserver that the suite runs on, once it has started. */
 export type There = () => FaultyHomeserver;
@@ -21,5 +24,8 @@ export function clientSuite(name: string, start: () => Promise<FaultyHomeserver>
       return homeserver;
     };
     describe("a conversation", () => conversationSuite(there));
+    describe("keys", () => keySuite(there));
+    describe("messages", () => messageSuite(there));
+    describe("rooms", () => roomSuite(there));
   });
 }

@@ -53,6 +53,8 @@ export class SdkParty {
   readonly #storage = new MemoryStorage();
   readonly #messages = new Map<string, MatrixEvent>();
   readonly #changed = new EventEmitter().setMaxListeners(0);
+  /** The rooms that its crypto knows of: it hears of them while a sync is taken in, after the room's state. */
+  #encrypted: ReadonlySet<string> = new Set();
   #life: Life | undefined;
 
   constructor(credentials: Credentials, options: SdkPartyOptions = {}) {
@@ -88,6 +90,7 @@ export class SdkParty {
     await keyStore.init();
     const device = (await keyStore.openDevice({ userId, deviceId })) as DeviceStore;
     lives += 1;
+    this.#encrypted = new Set();
     const prefix = `sdk-${lives}`;
     const mounted = mount(prefix, device);
     const client = createClient({
@@ -108,8 +111,11 @@ export class SdkParty {
     await client.initRustCrypto({ useIndexedDB: true, cryptoDatabasePrefix: prefix });
     client.on(RoomEvent.Timeline, (event) => this.#take(event));
     client.on(MatrixEventEvent.Decrypted, (event) => this.#take(event));
-    client.on(ClientEvent.Sync, () => this.#changed.emit("changed"));
-    client.on(RoomEvent.MyMembership, () => this.#changed.emit("changed"));
+    client.on(ClientEvent.Sync, () => {
+      const rooms = client.getRooms().filter((room) => room.hasEncryptionStateEvent());
+      this.#encrypted = new Set(rooms.map(({ roomId }) => roomId));
+      this.#changed.emit("changed");
+    });
     await client.startClient({ initialSyncLimit: 50, pollTimeout: 5_000 });
     await this.until(() => [SyncState.Prepared, SyncState.Syncing].includes(client.getSyncState() as SyncState));
   }
@@ -134,9 +140,9 @@ export class SdkParty {
   async knows(roomId: string, others: readonly { readonly userId: string }[] = []): Promise<void> {
     const ids = others.map(({ userId }) => userId);
     await this.until(() => {
+      if (!this.#encrypted.has(roomId)) return false;
       const room = this.client.getRoom(roomId);
-      if (room === null || !room.hasEncryptionStateEvent()) return false;
-      return ids.every((userId) => room.getMember(userId)?.membership === "join");
+      return ids.every((userId) => room?.getMember(userId)?.membership === "join");
     });
   }
 
