@@ -2,8 +2,10 @@ import type { FaultyHomeserver } from "@holdfast/dev-homeserver";
 import { afterAll, beforeAll, describe } from "vitest";
 import { conversationSuite } from "./conversations.ts";
 import { keySuite } from "./keys.ts";
+import { killSuite } from "./kills.ts";
 import { messageSuite } from "./messages.ts";
 import { roomSuite } from "./rooms.ts";
+import { trustSuite } from "./trust.ts";
 
 /** The homeserver that the suite runs on, once it has started. */
 export type There = () => FaultyHomeserver;
@@ -26,6 +28,8 @@ export function clientSuite(name: string, start: () => Promise<FaultyHomeserver>
     describe("a conversation", () => conversationSuite(there));
     describe("keys", () => keySuite(there));
     describe("messages", () => messageSuite(there));
+    killSuite(there);
     describe("rooms", () => roomSuite(there));
+    describe("trust", () => trustSuite(there));
   });
 }

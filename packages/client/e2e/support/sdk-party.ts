@@ -6,6 +6,7 @@ import { MemoryKeyStore, MemoryStorage } from "@holdfast/key-store-memory";
 import {
   ClientEvent,
   createClient,
+  KnownMembership,
   type MatrixClient,
   type MatrixEvent,
   MatrixEventEvent,
@@ -112,7 +113,9 @@ export class SdkParty {
     client.on(RoomEvent.Timeline, (event) => this.#take(event));
     client.on(MatrixEventEvent.Decrypted, (event) => this.#take(event));
     client.on(ClientEvent.Sync, () => {
-      const rooms = client.getRooms().filter((room) => room.hasEncryptionStateEvent());
+      // An invitation tells of encryption too, and the crypto does not hear of that.
+      const joined = client.getRooms().filter((room) => room.getMyMembership() === KnownMembership.Join);
+      const rooms = joined.filter((room) => room.hasEncryptionStateEvent());
       this.#encrypted = new Set(rooms.map(({ roomId }) => roomId));
       this.#changed.emit("changed");
     });
