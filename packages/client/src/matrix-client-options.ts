@@ -12,7 +12,7 @@ import type { DecryptionTrust } from "./trust/trust-requirement.ts";
 import type { VerificationPolicy } from "./trust/verification/verifications.ts";
 
 /** Who the client is, where its keys live, and how it works. */
-export interface MatrixClientOptions extends AtRest, Pick<OpenDeviceOptions, "lease" | "waitMs"> {
+export interface MatrixClientOptions extends AtRest, Pick<OpenDeviceOptions, "lease" | "waitMs" | "acceptRollback"> {
   /** A base URL (`https://matrix.example.org`) or a server name (`example.org`), which is looked up. */
   readonly homeserver: string;
   /** Such as `@bot:example.org`. Needed for a password; with an access token it is only compared. */

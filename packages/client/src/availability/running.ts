@@ -1,4 +1,5 @@
 import { type Change, isKeyStoreError, type Logger } from "@holdfast/key-store-core";
+import { discardOutboundSessions } from "../crypto/discard-outbound.ts";
 import type { RoomKey } from "../crypto/encryption.ts";
 import { EngineEncryption } from "../crypto/engine-encryption.ts";
 import { checkIdentity } from "../crypto/identity-guard.ts";
@@ -25,6 +26,8 @@ export interface RunningParts extends PersistenceParts, Omit<TimelineParts, "use
   readonly rooms: RoomsInSync;
   readonly requirement: DecryptionTrust;
   readonly deliverHistory: boolean;
+  /** Whether the device is opened although its store may have gone back: its outbound Megolm sessions are then discarded. */
+  readonly acceptRollback: boolean;
   readonly concurrency: number;
   readonly maxHeld: number;
   readonly maxSetAside: number;
@@ -89,6 +92,7 @@ export class Running implements SyncTarget {
     const encryption = new EngineEncryption({ engine, collection, api, logger, sendToRoom });
     try {
       await checkIdentity(api, encryption, signal);
+      if (parts.acceptRollback) await discardOutboundSessions(encryption);
       const inbox = await Inbox.open(collection);
       const held = await HeldEvents.open(collection, parts.maxHeld);
       const setAside = await SetAside.open(collection, parts.maxSetAside);

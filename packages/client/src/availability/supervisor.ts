@@ -23,7 +23,7 @@ export interface SupervisorParts {
   readonly stores: Stores;
   readonly device: { readonly userId: string; readonly deviceId: string };
   readonly atRest: AtRest;
-  readonly lease: Pick<OpenDeviceOptions, "lease" | "waitMs">;
+  readonly lease: Pick<OpenDeviceOptions, "lease" | "waitMs" | "acceptRollback">;
   readonly logger: Logger;
   readonly running: Omit<RunningParts, "onFatal" | "handled">;
   readonly away: Omit<AwaySyncParts, "heldToken" | "handled" | "closing" | keyof RunningParts> & {

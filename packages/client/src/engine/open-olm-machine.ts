@@ -48,14 +48,14 @@ export interface OpenedEngine {
 
 /** {@link openOlmMachine} for the client, which keeps records of its own beside the engine's. */
 export async function openEngine(options: OpenOlmMachineOptions): Promise<OpenedEngine> {
-  const { keyStore, userId, deviceId, create, lease, waitMs, signal } = options;
+  const { keyStore, userId, deviceId, create } = options;
   const atRest = checkAtRest(options);
   await initAsync();
   const account = accountOf(userId, deviceId);
   if (keyStore.mode === "production" && !atRest.key && !atRest.passphrase && !atRest.plaintext) {
     misconfiguredPlaintext(keyStore.name);
   }
-  const deviceStore = await keyStore.openDevice({ userId, deviceId }, { create, lease, waitMs, signal });
+  const deviceStore = await keyStore.openDevice({ userId, deviceId }, openDeviceOptions(options));
   if (deviceStore === null) throw notReady(keyStore);
   try {
     const lock = await storeKey(deviceStore, atRest, create);
@@ -65,6 +65,11 @@ export async function openEngine(options: OpenOlmMachineOptions): Promise<Opened
     await deviceStore.close();
     throw error;
   }
+}
+
+function openDeviceOptions(options: OpenDeviceOptions): OpenDeviceOptions {
+  const { create, lease, waitMs, acceptRollback, signal } = options;
+  return { create, lease, waitMs, acceptRollback, signal };
 }
 
 /** Whose engine it is, in the engine's own types. */
