@@ -13,7 +13,7 @@ export default defineConfig({
     silent: "passed-only",
     // A Synapse takes a core for itself.
     maxWorkers: 1,
-    testTimeout: 120_000,
+    testTimeout: 60_000,
     // The first run on a machine builds a Debian with Synapse.
     hookTimeout: 1_500_000,
   },

@@ -3,7 +3,8 @@ import { install, mount } from "@holdfast/indexeddb";
 
 /** Lets matrix-js-sdk keep a device's keys in the key store that the environment asks for. */
 export async function keepKeys(userId: string, deviceId: string): Promise<{ storageKey: Uint8Array<ArrayBuffer> }> {
-  const { keyStore, key } = await keyStoreFromEnv(process.env, { logger: console });
+  // A bot that stands still says nothing: it tries for ten seconds, and is then better started again.
+  const { keyStore, key } = await keyStoreFromEnv(process.env, { logger: console, commitTimeoutMs: 10_000 });
   if (key === undefined) throw new Error("KEY_STORE_KEY is missing: it encrypts what the SDK stores");
   const device = await keyStore.openDevice({ userId, deviceId });
   if (device === null) throw new Error("the key store is not there");

@@ -84,7 +84,9 @@ export function keySuite(there: There): void {
     const { client } = await stage.ours(alice, { keyStores: [away], onUnavailable: "wait" });
     expect(client).toMatchObject({ mode: "waiting", keyStoreAvailable: false });
     const { journal } = stage.homeserver;
-    const root = String((await bob.call("PUT", path("rooms", encrypted, "send", "m.room.message", "1"), {})).event_id);
+    const hello = { msgtype: "m.text", body: "hello" };
+    const { event_id } = await bob.call("PUT", path("rooms", encrypted, "send", "m.room.message", "1"), hello);
+    const root = String(event_id);
 
     const refused = { code: "ENCRYPTION_UNAVAILABLE" };
     const file = { bytes: Buffer.from("a secret"), name: "a secret" };

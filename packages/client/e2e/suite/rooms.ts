@@ -13,15 +13,15 @@ export function roomSuite(there: There): void {
     const roomId = await stage.room([alice, bob, carol]);
     await ours.say(roomId, "all of us");
     await sdk.reads("all of us");
-    await sdk.client.leave(roomId);
-    const { journal } = stage.homeserver;
-    const keysForBob = () => journal.toDevice().filter(({ recipient }) => recipient === bob.credentials.userId).length;
-    const before = keysForBob();
     const seen = Promise.withResolvers<void>();
     ours.client.on("event", ({ type, stateKey, content }) => {
       if (type === "m.room.member" && stateKey === bob.credentials.userId && content.membership === "leave")
         seen.resolve();
     });
+    await sdk.client.leave(roomId);
+    const { journal } = stage.homeserver;
+    const keysForBob = () => journal.toDevice().filter(({ recipient }) => recipient === bob.credentials.userId).length;
+    const before = keysForBob();
     await seen.promise;
     await ours.say(roomId, "without bob");
     expect(keysForBob()).toBe(before);

@@ -1,10 +1,12 @@
 import type { FaultyHomeserver } from "@holdfast/dev-homeserver";
 import { afterAll, beforeAll, describe } from "vitest";
+import { botSuite } from "./bots.ts";
 import { conversationSuite } from "./conversations.ts";
 import { keySuite } from "./keys.ts";
 import { killSuite } from "./kills.ts";
 import { messageSuite } from "./messages.ts";
 import { roomSuite } from "./rooms.ts";
+import { storeSuite } from "./stores.ts";
 import { trustSuite } from "./trust.ts";
 
 /** The homeserver that the suite runs on, once it has started. */
@@ -31,5 +33,7 @@ export function clientSuite(name: string, start: () => Promise<FaultyHomeserver>
     killSuite(there);
     describe("rooms", () => roomSuite(there));
     describe("trust", () => trustSuite(there));
+    describe("stores", () => storeSuite(there));
+    describe("bots", () => botSuite(there));
   });
 }

@@ -37,7 +37,8 @@ export class Stage implements AsyncDisposable {
 
   /** A user of this name, made unlike that of every other test. */
   async user(called: string): Promise<User> {
-    const [name, password] = [`${called}-${randomBytes(4).toString("hex")}`, `password of ${called}`];
+    const name = `${called}-${randomBytes(4).toString("hex")}`;
+    const password = `password of ${name}`;
     const { userId } = await this.homeserver.registerUser(name, password);
     return { userId, name, password };
   }

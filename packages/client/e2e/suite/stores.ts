@@ -1,0 +1,137 @@
+import { randomUUID } from "node:crypto";
+import { error } from "@holdfast/dev-homeserver/faults";
+import { type DevPostgres, startPostgres, startTcpProxy } from "@holdfast/dev-postgres";
+import type { KeyStoreCandidate } from "@holdfast/key-store-core";
+import { PostgresKeyStore } from "@holdfast/key-store-postgres";
+import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import type { MatrixClientOptions } from "../../src/matrix-client-options.ts";
+import { STORE_KEY, Stage } from "../support/stage.ts";
+import type { There } from "./suite.ts";
+
+export function storeSuite(there: There): void {
+  let server: DevPostgres;
+  beforeAll(async () => {
+    server = await startPostgres();
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  const postgres = (url: string): KeyStoreCandidate => ({
+    name: "PostgreSQL",
+    create: async () => new PostgresKeyStore({ url, commitTimeoutMs: 2_000, operationTimeoutMs: 2_000 }),
+  });
+  const sqlite = (path: string): KeyStoreCandidate => ({
+    name: "SQLite",
+    create: async () => new SqliteKeyStore({ path }),
+  });
+  const kinds = [
+    {
+      name: "PostgreSQL",
+      kind: "postgres",
+      mode: "production",
+      make: async () => postgres(await server.createDatabase()),
+    },
+    {
+      name: "SQLite",
+      kind: "sqlite",
+      mode: "development",
+      make: async (stage: Stage) => sqlite(`${stage.directory}/${randomUUID()}.sqlite`),
+    },
+  ];
+
+  it.each(kinds)(
+    "a password and $name are all it takes to be the same device after a restart, with refreshed tokens",
+    async ({ kind, mode, make }) => {
+      await using stage = await Stage.on(there());
+      const [{ userId, password }, bob] = [await stage.user("alice"), await stage.device("bob")];
+      const options: MatrixClientOptions = {
+        homeserver: stage.homeserver.baseUrl,
+        userId,
+        password,
+        key: STORE_KEY,
+        keyStores: [await make(stage)],
+        longPollMs: 5_000,
+      };
+      const { journal, faults } = stage.homeserver;
+      const logins = () => journal.entries({ path: "/login", where: ({ body }) => body.password === password }).length;
+      const first = stage.client(options);
+      const sdk = await stage.sdk(bob);
+      await first.client.connect();
+      const { deviceId, identity } = first.client;
+      expect([first.client.mode, first.client.keyStoreAvailable]).toEqual([mode, true]);
+      const roomId = await first.client.createRoom({ encrypted: true, invite: [sdk.credentials.userId] });
+      await sdk.client.joinRoom(roomId);
+      await sdk.say(roomId, "before", [{ userId }]);
+      await first.until(() => first.bodies.includes("before"));
+      // The homeserver says that the access token has ended: it is made new by the refresh token.
+      const refreshes = () => journal.entries({ path: "/refresh" }).length;
+      const before = refreshes();
+      const ended = faults.next({ path: SEND, userId }, error(401, "M_UNKNOWN_TOKEN", { soft_logout: true }));
+      await first.say(roomId, "by a new token");
+      expect([ended.count, refreshes() - before]).toEqual([1, 1]);
+      await sdk.reads("by a new token");
+      await first.client.close();
+
+      await sdk.say(roomId, "meanwhile");
+      const again = stage.client(options);
+      await again.client.connect();
+      expect(again.client).toMatchObject({ deviceId, identity, mode });
+      await again.until(() => again.bodies.includes("meanwhile"));
+      await again.say(roomId, "after");
+      await sdk.reads("after");
+      expect(logins()).toBe(1);
+      const { store, matrix } = await again.client.stats();
+      expect([store?.status.state, store?.kind]).toEqual(["ready", kind]);
+      expect(matrix?.inboundMegolmSessions).toBeGreaterThan(0);
+      const secrets = [password, ...tokensIn(journal.entries({ path: /\/(login|refresh)$/ }))];
+      expect([...first.log, ...again.log].filter((line) => secrets.some((secret) => line.includes(secret)))).toEqual(
+        [],
+      );
+    },
+  );
+
+  it("PostgreSQL that is cut acknowledges nothing to the homeserver, and all is delivered when it is back", async () => {
+    await using stage = await Stage.on(there());
+    const [alice, bob] = [await stage.device("alice"), await stage.device("bob")];
+    const proxy = await startTcpProxy({ target: server });
+    stage.onEnd(async () => proxy[Symbol.asyncDispose]());
+    const candidate = postgres(proxy.url(await server.createDatabase()));
+    const [ours, sdk] = [await stage.ours(alice, { keyStores: [candidate] }), await stage.sdk(bob)];
+    const { userId } = alice.credentials;
+    const roomId = await stage.room([bob, alice]);
+    await sdk.say(roomId, "before", [{ userId }]);
+    await ours.until(() => ours.bodies.includes("before"));
+    const { identity } = ours.client;
+
+    await proxy.setMode("refuse");
+    proxy.severAll();
+    // A key that cannot be kept now.
+    await sdk.crypto.forceDiscardSession(roomId);
+    await sdk.say(roomId, "while it is away");
+    await ours.until(() => ours.client.mode === "paused");
+    const { journal } = stage.homeserver;
+    const tokens = () => journal.entries({ path: "/sync", userId }).map(({ call }) => call.query.get("since"));
+    const already = tokens().length;
+    await expect(ours.say(roomId, "a secret")).rejects.toMatchObject({ code: "ENCRYPTION_UNAVAILABLE" });
+    await expect.poll(() => tokens().length, { timeout: 20_000 }).toBeGreaterThan(already + 3);
+    expect(new Set(tokens().slice(already)).size).toBe(1);
+    expect(journal.events(roomId).filter(({ sender }) => sender === userId)).toEqual([]);
+
+    await proxy.setMode("pass");
+    await ours.until(() => ours.client.mode === "production");
+    await ours.until(() => ours.bodies.includes("while it is away"));
+    expect(ours.client.identity).toEqual(identity);
+    await ours.say(roomId, "back");
+    await sdk.reads("back");
+    expect(ours.bodies).toEqual(["before", "while it is away"]);
+    expect(ours.modes.map(({ mode }) => mode)).toEqual(["production", "paused", "production"]);
+  });
+}
+
+const SEND = "/send/{eventType}/{txnId}";
+
+/** The tokens that the homeserver gave. */
+function tokensIn(entries: readonly { readonly outcome: unknown }[]): string[] {
+  const found = JSON.stringify(entries.map(({ outcome }) => outcome)).matchAll(/"(?:access|refresh)_token":"([^"]+)"/g);
+  return [...found].map(([, token]) => String(token));
+}
