@@ -76,6 +76,26 @@ describe("an upload of keys", () => {
     expect(bodies[1]?.one_time_keys).toBeUndefined();
   });
 
+  it("whose outcome is open stays open while the one that settles it is refused", async () => {
+    const alice = await world.user("alice");
+    const bodies = uploads((count) => count === 1);
+    // Outside of those that are counted: the answer to the first is lost, the second is refused.
+    world.use(async (call, next) => {
+      if (!isUpload(call.route) || bodies.length !== 1 || refused) return next();
+      refused = true;
+      return { status: 403, body: { errcode: "M_FORBIDDEN", error: "not now" } };
+    });
+    let refused = false;
+    const client = await world.connected(alice);
+    await expect.poll(() => bodies.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(2);
+    expect(refused).toBe(true);
+    expect(bodies[1]?.one_time_keys).toBeUndefined();
+    const [first, ...later] = bodies.map(keyNames);
+    expect(first?.length).toBeGreaterThan(0);
+    for (const names of later) expect(names.filter((name) => first?.includes(name))).toEqual([]);
+    expect(client.client.mode).toBe("development");
+  });
+
   it("that was refused is offered again as it was", async () => {
     const alice = await world.user("alice");
     let refused = 0;

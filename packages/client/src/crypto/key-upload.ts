@@ -66,11 +66,18 @@ export class KeyUpload {
     if ((await records.get(INTENT)) === undefined) {
       const intent: UploadIntent = { oneTimeKeys: Object.keys(objectOf(body.one_time_keys) ?? {}) };
       await encryption.commit([records.put(INTENT, intent)]);
-      await this.#upload(request, body, signal);
+      try {
+        await this.#upload(request, body, signal);
+      } catch (error) {
+        // Refused is refused: nothing of it was taken, and the same keys may be offered again.
+        if (isHomeserverError(error)) await encryption.commit([records.delete(INTENT)]);
+        throw isHomeserverError(error) && saysKeyExists(error) ? rolledBack(error) : error;
+      }
     } else {
       logger.info("An earlier upload of keys has an open outcome: uploading without its one-time keys");
       await this.#check(signal);
       const { one_time_keys: _, ...rest } = body;
+      // Where this one is refused, the outcome of the earlier one is as open as before.
       await this.#upload(request, rest, signal);
     }
     if (body.device_keys !== undefined) await this.#confirm(signal);
@@ -85,17 +92,7 @@ export class KeyUpload {
 
   async #upload(request: EngineRequest, body: JsonObject, signal: AbortSignal | undefined): Promise<void> {
     const { api, encryption, records } = this.#parts;
-    let answer: JsonObject;
-    try {
-      answer = await api.request("POST", "/v3/keys/upload", { body, signal, retry: "limits" });
-    } catch (error) {
-      // Refused is refused: nothing of it was taken, and the same keys may be offered again.
-      if (isHomeserverError(error)) {
-        await encryption.commit([records.delete(INTENT)]);
-        if (saysKeyExists(error)) throw rolledBack(error);
-      }
-      throw error;
-    }
+    const answer = await api.request("POST", "/v3/keys/upload", { body, signal, retry: "limits" });
     this.#uploaded = new Set(Object.keys(objectOf(parseObject(request.body)?.one_time_keys) ?? {}));
     await encryption.run(async (machine) => {
       await markAsSent(machine, request, answer);
