@@ -1,3 +1,4 @@
+import { holdRequest } from "@holdfast/dev-homeserver/faults";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { World } from "./support/world.ts";
 
@@ -30,6 +31,25 @@ describe("a client", () => {
     expect(again.messages.map(({ encrypted }) => encrypted)).toEqual([true, true]);
     expect(again.client.identity).toEqual(identity);
     expect(identity?.ed25519).toMatch(/^[A-Za-z0-9+/]{43}$/);
+  });
+
+  it("tells who sends that encryption has ended when another process takes the device in the middle of it", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const first = await world.connected(alice);
+    await world.connected(bob);
+    const roomId = await world.room([alice, bob]);
+    const path = "/sendToDevice/{eventType}/{txnId}";
+    const held = world.homeserver.faults.next({ path, userId: alice.credentials.userId }, holdRequest());
+    const sending = first.say(roomId, "hello").catch((error: unknown) => error);
+    await held.fired();
+    await world.connected(alice, { lease: "take-over" });
+    await bob.call("PUT", `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/1`, {
+      msgtype: "m.text",
+      body: "hi",
+    });
+    expect(await sending).toMatchObject({ code: "ENCRYPTION_UNAVAILABLE" });
+    expect(first.client.mode).toBe("off");
+    held.remove();
   });
 
   it("starts again without waiting for news", async () => {

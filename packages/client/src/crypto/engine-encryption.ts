@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { type Change, type DeviceStore, type Logger, messageOf } from "@holdfast/key-store-core";
+import { type Change, type DeviceStore, KeyStoreError, type Logger, messageOf } from "@holdfast/key-store-core";
 import { type OlmMachine, type OutgoingRequest, RequestType } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { OlmEngine } from "../engine/olm-engine.ts";
 import { MatrixClientError } from "../errors.ts";
@@ -106,7 +106,11 @@ export class EngineEncryption implements Encryption {
 
   /** Ends requests under way, waits for calls of the engine, and gives the device's lease back. Idempotent. */
   close(): Promise<void> {
-    this.#closing.abort(this.#closing.signal.reason);
+    const { failed } = this.deviceStore;
+    // Whoever waits for a request is told what it was that ended it, and not that they themselves had given up.
+    this.#closing.abort(
+      failed.aborted ? failed.reason : new KeyStoreError("ERR_KEY_STORE_CLOSED", "the device's store was closed"),
+    );
     this.#listeners.clear();
     return this.#engine.close();
   }
