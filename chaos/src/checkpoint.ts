@@ -3,19 +3,16 @@ import type { Member } from "./member.ts";
 import type { Claimed } from "./witness.ts";
 import type { World } from "./world.ts";
 
-/** How long a healthy world may take to come to rest, in milliseconds. */
-const REST_MS = 90_000;
-
 /**
  * Lets everybody fall silent, and holds what arrived against what was
  * acknowledged. Everything must be healed before. What does not come to rest
  * is a violation too.
  */
 export async function checkpoint(world: World): Promise<void> {
-  const { ledger, members, wire } = world;
+  const { ledger, members, wire, restMs } = world;
   await Promise.all(members.map((member) => hush(world, member)));
   const missing = (): string[] => unread(world);
-  await ledger.until(() => missing().length === 0, REST_MS);
+  await ledger.until(() => missing().length === 0, restMs);
   for (const detail of missing()) ledger.violation("a message was not read", detail.split(" ", 1)[0] ?? "", detail);
   wire.drain();
   for (const member of members) await checkRow(world, member);
@@ -56,13 +53,14 @@ export async function lastCheck(world: World): Promise<void> {
 
 async function hush(world: World, member: Member): Promise<void> {
   const { process } = member;
-  if (!(await process.until("connected", REST_MS))) {
-    return world.ledger.violation("a member did not come back", member.userId, `not connected after ${REST_MS} ms`);
+  const { restMs } = world;
+  if (!(await process.until("connected", restMs))) {
+    return world.ledger.violation("a member did not come back", member.userId, `not connected after ${restMs} ms`);
   }
-  const hushed = process.next("hushed", REST_MS);
+  const hushed = process.next("hushed", restMs);
   process.send({ order: "hush" });
   if ((await hushed) === undefined) {
-    world.ledger.violation("a member did not fall silent", member.userId, `a send has no end after ${REST_MS} ms`);
+    world.ledger.violation("a member did not fall silent", member.userId, `a send has no end after ${restMs} ms`);
   }
 }
 
@@ -105,10 +103,10 @@ async function checkRow(world: World, member: Member): Promise<void> {
 }
 
 /** Waits until everybody has a process that is connected and has its keys. */
-export async function healthy({ members, ledger }: World): Promise<void> {
+export async function healthy({ members, ledger, restMs }: World): Promise<void> {
   for (const member of members) {
-    if (await member.process.until("connected", REST_MS)) continue;
-    ledger.violation("a member did not come back", member.userId, `not connected after ${REST_MS} ms`);
+    if (await member.process.until("connected", restMs)) continue;
+    ledger.violation("a member did not come back", member.userId, `not connected after ${restMs} ms`);
   }
   await pause(0);
 }

@@ -59,6 +59,14 @@ export class Ledger {
     this.violations.push({ kind, member, detail, round: this.round });
   }
 
+  /** What was known of a member's row holds no more: it has another, or somebody has changed it. */
+  newStore(member: string): void {
+    const account = this.of(member);
+    account.openings.length = 0;
+    account.commits.clear();
+    account.revision = 0n;
+  }
+
   /** Listens to all that a process of a member tells. */
   follow(member: string, child: Process): void {
     child.on("told", (told) => this.#take(member, child, told));

@@ -25,6 +25,8 @@ export interface WorldOptions {
   readonly spares: number;
   /** The longest pause between two messages of a member to a room, in milliseconds. */
   readonly pauseMs: number;
+  /** How long everybody may take to come to rest, in milliseconds. Default: 90,000. */
+  readonly restMs?: number | undefined;
   /** A PostgreSQL to share, with the proxy in front of it. */
   readonly database?: Database | undefined;
 }
@@ -61,6 +63,7 @@ export class World implements AsyncDisposable {
   readonly witness: Witness;
   readonly members: Member[] = [];
   readonly database: Database | undefined;
+  readonly restMs: number;
   /** Direct, past the proxy. */
   readonly #inspect = new Map<string, () => KeyStore>();
   readonly #nursery: Nursery;
@@ -70,6 +73,7 @@ export class World implements AsyncDisposable {
     this.witness = witness;
     this.directory = directory;
     this.database = options.database;
+    this.restMs = options.restMs ?? 90_000;
     this.wire = new Wire(homeserver, this.ledger);
     this.#nursery = new Nursery({
       size: options.spares,
@@ -110,6 +114,12 @@ export class World implements AsyncDisposable {
     }
   }
 
+  /** From now on a member has an empty store. */
+  async loseStore(member: Member): Promise<void> {
+    const url = await this.database?.server.createDatabase();
+    member.storage = this.#storage(member.storage.kind, join(this.directory, `${member.deviceId}-2.sqlite`), url);
+  }
+
   /** Ends every process; keeps the logs where they are asked for. */
   async end(keep: boolean): Promise<void> {
     await this.#nursery[Symbol.asyncDispose]();
@@ -122,23 +132,16 @@ export class World implements AsyncDisposable {
   }
 
   async #populate({ members, store, pauseMs, database }: WorldOptions): Promise<void> {
-    const url = database === undefined ? undefined : await database.server.createDatabase();
+    const url = await database?.server.createDatabase();
     for (const name of NAMES.slice(0, members)) {
       const client = await HomeserverClient.register(this.homeserver.baseUrl, name, {
         deviceId: name.toUpperCase(),
       });
       const { userId } = client.credentials;
       this.wire.watch(userId);
-      let storage: Storage;
-      if (store === "sqlite") {
-        const path = join(this.directory, `${name}.sqlite`);
-        storage = { kind: "sqlite", path };
-        this.#inspect.set(userId, () => new SqliteKeyStore({ path }));
-      } else {
-        if (database === undefined || url === undefined) throw new Error("there is no PostgreSQL");
-        storage = { kind: "postgres", url: database.proxy.url(url) };
-        this.#inspect.set(userId, () => new PostgresKeyStore(url));
-      }
+      const path = join(this.directory, `${name}.sqlite`);
+      const storage = this.#storage(store, path, url);
+      this.#inspect.set(userId, () => (url === undefined ? new SqliteKeyStore({ path }) : new PostgresKeyStore(url)));
       const parts = { client, storage, nursery: this.#nursery, ledger: this.ledger, pauseMs };
       this.members.push(new Member(parts));
     }
@@ -152,6 +155,13 @@ export class World implements AsyncDisposable {
       await member.process.kill();
     }
     await this.#connectAll();
+  }
+
+  /** A path or an address, whichever the store has. */
+  #storage(store: Storage["kind"], path: string, url: string | undefined): Storage {
+    if (store === "sqlite") return { kind: store, path };
+    if (this.database === undefined || url === undefined) throw new Error("there is no PostgreSQL");
+    return { kind: store, url: this.database.proxy.url(url) };
   }
 
   async #connectAll(): Promise<void> {

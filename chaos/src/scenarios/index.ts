@@ -1,0 +1,167 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { holdResponse } from "@holdfast/dev-homeserver/faults";
+import { checkpoint, healthy, lastCheck, resume } from "../checkpoint.ts";
+import type { Member } from "../member.ts";
+import type { Process } from "../processes.ts";
+import type { Claimed } from "../witness.ts";
+import type { World } from "../world.ts";
+import { changeRow } from "./rows.ts";
+
+/** How long something may take that is sure to come, in milliseconds. */
+const LIMIT_MS = 20_000;
+
+/** Damage of one kind, aimed at one safeguard. What is violated is in the world's ledger. */
+type Scenario = (world: World) => Promise<void>;
+
+/** In an order in which one world can stand them all: the last three end a member each. */
+export const SCENARIOS = {
+  /** A commit reaches the database when its process has already looked what came of it. */
+  async "late commits"(world) {
+    const [member] = members(world);
+    for (let time = 0; time < 4; time += 1) {
+      const late = member.process.next("late commit", LIMIT_MS);
+      member.process.send({ order: "delay commit" });
+      if ((await late) === undefined) world.ledger.violation("no commit was late", member.userId, "it made none");
+    }
+    await settled(world);
+  },
+
+  /** A process that finds new room keys dies after its first commit, the next after the second, and so on. */
+  async "killed at each commit"(world) {
+    const [member] = members(world);
+    for (let nth = 1; nth <= 10; nth += 1) {
+      await member.process.kill();
+      await heardOf(world, member, 10);
+      const dying = await member.start({ death: { point: "after commit", nth } });
+      dying.condemned = true;
+      await Promise.race([dying.ended, pause(3_000)]);
+    }
+    await member.process.kill();
+    await member.start();
+    await settled(world);
+  },
+
+  /** A store that takes no commits for longer than they are tried, while room keys come. */
+  async "commits refused for a while"(world) {
+    const [member] = members(world);
+    for (let time = 0; time < 2; time += 1) {
+      member.process.send({ order: "refuse commits", refuse: true });
+      await heardOf(world, member, 10);
+      await pause(3_500);
+      member.process.send({ order: "refuse commits", refuse: false });
+      await pause(500);
+    }
+    await settled(world);
+  },
+
+  /** Keys were uploaded, and claimed by others, and the process dies before it knows. */
+  async "keys uploaded and claimed, and no answer"(world) {
+    const { homeserver, witness, wire } = world;
+    const [member] = members(world);
+    const { userId } = member;
+    const held = homeserver.faults.next({ path: "/keys/upload", userId }, holdResponse());
+    await witness.poke(member, 3);
+    await Promise.race([held.fired(), pause(LIMIT_MS)]);
+    member.process.signal("SIGSTOP");
+    const claimed: Claimed[] = [];
+    for (let key = await witness.claim(member); key !== undefined; key = await witness.claim(member)) {
+      if (wire.isFallback(key.publicKey)) break;
+      claimed.push(key);
+    }
+    await member.process.kill();
+    held.remove();
+    await member.start();
+    for (const key of claimed) await witness.use(key, member);
+    await settled(world);
+    await lastCheck(world);
+  },
+
+  /** A replica has missed an opening of the device: the next one gets the same epoch again. */
+  async "another holder in the same epoch"(world) {
+    const [, , member] = members(world);
+    const first = await silent(world, member);
+    first.signal("SIGSTOP");
+    first.replaced = true;
+    await changeRow(member, "epoch = epoch - 1, holder = null, process = null");
+    world.ledger.newStore(member.userId);
+    const second = await member.start({ death: { point: "before commit", nth: 1 } });
+    second.condemned = true;
+    await Promise.race([second.ended, pause(LIMIT_MS)]);
+    await second.kill();
+    await mustEnd(world, member, first);
+  },
+
+  /** A replica has missed the last commits of a writer that goes on on it. */
+  async "rolled back under a writer"(world) {
+    const [, member] = members(world);
+    const child = await silent(world, member);
+    child.replaced = true;
+    await changeRow(member, "revision = revision - 3");
+    await mustEnd(world, member, child);
+  },
+
+  /** Somebody starts a device anew on an empty store. */
+  async "the store is lost"(world) {
+    const [member] = members(world);
+    await member.process.kill();
+    await world.loseStore(member);
+    world.ledger.newStore(member.userId);
+    const child = await member.start();
+    child.replaced = true;
+    const off = await child.next("mode", LIMIT_MS, ({ mode }) => mode === "off");
+    if (off?.code !== "IDENTITY_CONFLICT") {
+      world.ledger.violation("a second identity was not refused", member.userId, off?.code ?? "encryption went on");
+    }
+    await child.kill();
+  },
+} satisfies Readonly<Record<string, Scenario>>;
+
+export type ScenarioName = keyof typeof SCENARIOS;
+
+function members({ members: [first, second, third] }: World): readonly [Member, Member, Member] {
+  if (first === undefined || second === undefined || third === undefined) throw new Error("there are three members");
+  return [first, second, third];
+}
+
+/** Everybody comes to rest, is looked at, and goes on. */
+async function settled(world: World): Promise<void> {
+  await healthy(world);
+  await checkpoint(world);
+  resume(world);
+}
+
+/** Waits until the others have said so much more. */
+async function heardOf({ ledger }: World, { userId }: Member, messages: number): Promise<void> {
+  const said = (): number => [...ledger.acknowledged.values()].filter(({ sender }) => sender !== userId).length;
+  const before = said();
+  await ledger.until(() => said() >= before + messages, LIMIT_MS);
+}
+
+/** A member's process, which has nothing to commit for the moment: nobody says anything. */
+async function silent(world: World, member: Member): Promise<Process> {
+  for (const { process: child } of world.members) {
+    if (child.isOver) continue;
+    const hushed = child.next("hushed", LIMIT_MS);
+    child.send({ order: "hush" });
+    await hushed;
+  }
+  const { process: child } = member;
+  for (let look = 0; look < 20 && (await child.next("committed", 700)) !== undefined; look += 1);
+  return child;
+}
+
+/** A process whose device is not its own any more goes on: its first commit must be refused, and it must say so. */
+async function mustEnd({ ledger }: World, { userId }: Member, child: Process): Promise<void> {
+  let commits = 0;
+  child.on("told", ({ told }) => {
+    if (told === "committed") commits += 1;
+  });
+  const off = child.next("mode", LIMIT_MS, ({ mode }) => mode === "off");
+  child.signal("SIGCONT");
+  child.send({ order: "talk" });
+  const refusal = await off;
+  if (commits > 0)
+    ledger.violation("a writer went on with a device that was not its own", userId, `${commits} commits`);
+  if (refusal === undefined) ledger.violation("a writer was not told that its device is not its own", userId, "");
+  await child.kill();
+}
