@@ -56,6 +56,8 @@ export class Supervisor {
   #onPreferred = false;
   #away: AwaySync | undefined;
   #heldToken: string | undefined;
+  /** The store in the place of the one that was asked for, where it is the one to be opened again. */
+  #fallback: { readonly keyStore: KeyStore; readonly mode: ClientMode } | undefined;
   #probing: Promise<void> | undefined;
 
   constructor(parts: SupervisorParts) {
@@ -98,6 +100,7 @@ export class Supervisor {
       const status = keyStore.status.state === "unavailable" ? keyStore.status.reason : "it is not ready";
       return this.#goAway("waiting", `${keyStore.name} key store unavailable: ${status}`, undefined, "probe");
     }
+    if (degraded) this.#fallback = { keyStore, mode };
     try {
       if (degraded) await this.#openOn(keyStore, mode, false);
       else await this.#openOnPreferred(keyStore);
@@ -107,6 +110,7 @@ export class Supervisor {
       if (degraded && isElsewhere(error)) {
         // The keys are where they were asked for, and not here: it is not a conflict before that store has been seen.
         const reason = `the ${keyStore.name} store does not hold this device's keys (${messageOf(error)}): they are expected in the store that was asked for`;
+        this.#fallback = undefined;
         return this.#goAway("waiting", reason, error, "probe");
       }
       const remedy = remedyFor(error);
@@ -204,8 +208,16 @@ export class Supervisor {
       const went = await pause(backoff.next(), true, { signal, ref: false }).catch(() => false);
       if (!went) return;
       try {
+        // Another look may have found it.
+        if (this.keyStoreAvailable) return;
         const keyStore = await stores.preferredIfReady();
-        if (keyStore === undefined) continue;
+        if (keyStore === undefined) {
+          const { keyStore, mode } = this.#fallback ?? {};
+          if (this.#running === undefined && keyStore !== undefined && mode !== undefined) {
+            await this.#openOn(keyStore, mode, false);
+          }
+          continue;
+        }
         await this.#changeTo(keyStore);
         logger.info(`${keyStore.name} key store is back: encryption goes on from what was committed there`);
         return;
@@ -220,6 +232,7 @@ export class Supervisor {
   /** The store that was asked for has come back, or has come at last. */
   async #changeTo(keyStore: KeyStore): Promise<void> {
     const running = this.#running;
+    this.#fallback = undefined;
     if (running !== undefined) {
       // What the store in its place holds goes there; meanwhile nothing is acknowledged.
       this.#heldToken = running.committedToken;
