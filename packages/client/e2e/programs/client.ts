@@ -1,6 +1,5 @@
-import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
 import { MatrixClient } from "../../src/index.ts";
-import type { Ask, Life, Told } from "./life.ts";
+import { type Ask, candidateOn, type Life, type Told } from "./life.ts";
 
 const life = JSON.parse(process.argv[2] ?? "") as Life;
 const tell = (told: Told): void => void process.send?.(told);
@@ -9,7 +8,7 @@ const client = new MatrixClient({
   homeserver: life.homeserver,
   accessToken: life.accessToken,
   key: new Uint8Array(32).fill(7),
-  keyStores: [{ name: "SQLite", create: async () => new SqliteKeyStore({ path: life.path }) }],
+  keyStores: [candidateOn(life.storage)],
   longPollMs: 5_000,
 });
 client.on("message", async (message) => {

@@ -1,9 +1,24 @@
+import type { KeyStoreCandidate } from "@holdfast/key-store-core";
+import { PostgresKeyStore } from "@holdfast/key-store-postgres";
+import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
+
+/** Where a device's keys are. */
+export type Storage =
+  | { readonly kind: "sqlite"; readonly path: string }
+  /** Leases end soon after their holder's death. */
+  | { readonly kind: "postgres"; readonly url: string };
+
+/** A storage as our client takes it. */
+export function candidateOn(storage: Storage): KeyStoreCandidate {
+  if (storage.kind === "sqlite") return { name: "SQLite", create: async () => new SqliteKeyStore(storage) };
+  return { name: "PostgreSQL", create: async () => new PostgresKeyStore({ url: storage.url, leaseMs: 2_000 }) };
+}
+
 /** One life of our client on a device, which its parent ends. */
 export interface Life {
   readonly homeserver: string;
   readonly accessToken: string;
-  /** The SQLite file of its keys. */
-  readonly path: string;
+  readonly storage: Storage;
   /** What it does with a message: answers it, or never ends. */
   readonly onMessage: "answer" | "hang";
 }

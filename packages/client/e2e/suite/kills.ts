@@ -130,6 +130,16 @@ export function killSuite(there: There): void {
         },
       },
       ...BOTH.map((what) => ({
+        name: `as it replaces the one-time key that a message came by, at the ${what}`,
+        reach: async ({ stage, device, come, child }: Scene) => {
+          const { userId } = device.credentials;
+          const fault = stage.homeserver.faults.next({ path: "/keys/upload", userId }, hold(what));
+          await come();
+          await child.unlessEnded(() => fault.fired());
+          return fault;
+        },
+      })),
+      ...BOTH.map((what) => ({
         name: `as its handler answers a message, at the ${what}`,
         reach: async ({ stage, device, come, child }: Scene) => {
           const { userId } = device.credentials;
@@ -144,7 +154,7 @@ export function killSuite(there: There): void {
     it.each(moments)("$name: it is read, and answered once", async ({ onMessage, reach }) => {
       await using stage = await Stage.on(there());
       const { device, party, roomId } = await pair(stage);
-      const child = new Child(stage, device, onMessage);
+      const child = new Child(stage, device, { onMessage: onMessage ?? "answer" });
       await child.until("connected");
       const { userId } = device.credentials;
       await party.sync();

@@ -1,11 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { error } from "@holdfast/dev-homeserver/faults";
+import { error, holdResponse } from "@holdfast/dev-homeserver/faults";
 import { type DevPostgres, startPostgres, startTcpProxy } from "@holdfast/dev-postgres";
 import type { KeyStoreCandidate } from "@holdfast/key-store-core";
 import { PostgresKeyStore } from "@holdfast/key-store-postgres";
 import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { MatrixClientOptions } from "../../src/matrix-client-options.ts";
+import { candidateOn } from "../programs/life.ts";
+import { Child } from "../support/child.ts";
 import { STORE_KEY, Stage } from "../support/stage.ts";
 import type { There } from "./suite.ts";
 
@@ -89,6 +91,35 @@ export function storeSuite(there: There): void {
       );
     },
   );
+
+  it("a process that is killed on PostgreSQL is taken up by the next, once its lease has run out", async () => {
+    await using stage = await Stage.on(there());
+    const [device, other] = [await stage.device("alice"), await stage.device("bob")];
+    const sdk = await stage.sdk(other);
+    const roomId = await stage.room([other, device]);
+    await sdk.knows(roomId, [device.credentials]);
+    const storage = { kind: "postgres", url: await server.createDatabase() } as const;
+    const child = new Child(stage, device, { storage });
+    const connected = await child.until("connected");
+    const fault = stage.homeserver.faults.next({ path: SEND, userId: device.credentials.userId }, holdResponse());
+    const ask = { roomId, body: "once", transactionId: "the only one" };
+    child.ask(ask);
+    await child.unlessEnded(() => fault.fired());
+    await child.kill();
+    fault.remove();
+
+    const again = await stage.ours(device, { keyStores: [candidateOn(storage)] });
+    expect([again.client.mode, { told: "connected", ed25519: again.client.identity?.ed25519 }]).toEqual([
+      "production",
+      connected,
+    ]);
+    await again.client.sendText(roomId, ask.body, { transactionId: ask.transactionId });
+    await again.say(roomId, "and on");
+    await sdk.reads("and on");
+    expect(sdk.bodies).toEqual(["once", "and on"]);
+    await sdk.say(roomId, "heard");
+    await again.until(() => again.bodies.includes("heard"));
+  });
 
   it("PostgreSQL that is cut acknowledges nothing to the homeserver, and all is delivered when it is back", async () => {
     await using stage = await Stage.on(there());

@@ -11,12 +11,13 @@ export class Child {
   readonly #changed = new EventEmitter().setMaxListeners(0);
   readonly #ended: Promise<string>;
 
-  constructor(stage: Stage, device: HomeserverClient, onMessage: Life["onMessage"] = "answer") {
+  /** @param given default: answers, on the device's SQLite file */
+  constructor(stage: Stage, device: HomeserverClient, given: Partial<Pick<Life, "onMessage" | "storage">> = {}) {
     const life: Life = {
       homeserver: stage.homeserver.baseUrl,
       accessToken: device.credentials.accessToken,
-      path: stage.sqlitePath(device),
-      onMessage,
+      storage: given.storage ?? { kind: "sqlite", path: stage.sqlitePath(device) },
+      onMessage: given.onMessage ?? "answer",
     };
     const program = new URL("../programs/client.ts", import.meta.url);
     this.#process = fork(program, [JSON.stringify(life)], { stdio: ["ignore", "ignore", "pipe", "ipc"] });

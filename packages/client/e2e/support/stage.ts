@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FaultyHomeserver } from "@holdfast/dev-homeserver";
 import { HomeserverClient, inMemoryEngine, Party, path } from "@holdfast/dev-homeserver/party";
-import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
 import type { MatrixClientOptions } from "../../src/matrix-client-options.ts";
 import { Watched } from "../../test/support/world.ts";
+import { candidateOn } from "../programs/life.ts";
 import { SdkParty, type SdkPartyOptions } from "./sdk-party.ts";
 
 /** The key that the stores of all tests are under. */
@@ -60,12 +60,11 @@ export class Stage implements AsyncDisposable {
 
   /** The options of our client for a device, on a SQLite file named for it. */
   options(device: HomeserverClient, more: Partial<MatrixClientOptions> = {}): MatrixClientOptions {
-    const sqlite = { name: "SQLite", create: async () => new SqliteKeyStore({ path: this.sqlitePath(device) }) };
     return {
       homeserver: this.homeserver.baseUrl,
       accessToken: device.credentials.accessToken,
       key: STORE_KEY,
-      keyStores: [sqlite],
+      keyStores: [candidateOn({ kind: "sqlite", path: this.sqlitePath(device) })],
       awayPauseMs: 50,
       longPollMs: 5_000,
       probe: { firstMs: 20, longestMs: 200 },
