@@ -30,7 +30,7 @@ const PAGE = 100;
  * Fetches the events that a sync response left out of a room's timeline,
  * from the newest back, up to the limit.
  *
- * @throws what `HomeserverApi.request` throws where the homeserver cannot be asked
+ * @throws what `HomeserverApi.request` throws where the homeserver cannot be asked, or refuses to answer now
  */
 export async function fillGap(api: HomeserverApi, { roomId, from, to, limit, signal }: Gap): Promise<Filled> {
   const newestFirst: RoomEvent[] = [];
@@ -44,7 +44,7 @@ export async function fillGap(api: HomeserverApi, { roomId, from, to, limit, sig
       events = arrayOf(page.chunk);
       next = textOf(page.end);
     } catch (error) {
-      if (isHomeserverError(error)) return { events: newestFirst.reverse(), cut: true };
+      if (isNotGiven(error)) return { events: newestFirst.reverse(), cut: true };
       throw error;
     }
     newestFirst.push(...events.filter(isRoomEvent));
@@ -53,4 +53,9 @@ export async function fillGap(api: HomeserverApi, { roomId, from, to, limit, sig
     token = next;
   }
   return { events: newestFirst.reverse(), cut: true };
+}
+
+/** Only these say that there is nothing for us; a rate limit or a token that has ended says nothing of the events. */
+function isNotGiven(error: unknown): boolean {
+  return isHomeserverError(error, "M_FORBIDDEN") || isHomeserverError(error, "M_NOT_FOUND");
 }

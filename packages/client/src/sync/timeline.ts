@@ -1,5 +1,5 @@
 import type { Logger } from "@holdfast/key-store-core";
-import type { HomeserverApi } from "../http/homeserver-api.ts";
+import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
 import { objectOf } from "../http/json.ts";
 import { fillGap } from "./gap.ts";
 import type { RoomEvent, RoomUpdate } from "./room-update.ts";
@@ -44,9 +44,12 @@ export async function newEvents(
 function ownJoining(events: readonly RoomEvent[], userId: string): number {
   return events.findLastIndex(
     ({ type, state_key, content, unsigned }) =>
-      type === "m.room.member" &&
-      state_key === userId &&
-      content.membership === "join" &&
-      objectOf(unsigned?.prev_content)?.membership !== "join",
+      type === "m.room.member" && state_key === userId && content.membership === "join" && isComing(unsigned),
   );
+}
+
+/** Whether a membership is not a change of one's name: where the homeserver tells only that there was one before, it may be. */
+function isComing(unsigned: JsonObject | undefined): boolean {
+  const before = objectOf(unsigned?.prev_content);
+  return before === undefined ? unsigned?.replaces_state === undefined : before.membership !== "join";
 }
