@@ -27,7 +27,8 @@ export function applyUpdate(known: RoomRecord, update: RoomUpdate, onRefused: On
     if (event.type === "m.room.create" && event.state_key === "") whole = true;
     record = applyState(record, event, onRefused);
   }
-  if (!whole) return record;
+  // Not where something could not be read: it may have been what makes the room encrypted.
+  if (!whole || update.incomplete === true) return record;
   return {
     ...record,
     encryption: record.encryption ?? { kind: "plain" },

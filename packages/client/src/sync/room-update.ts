@@ -32,6 +32,8 @@ export interface RoomUpdate {
   readonly limited: boolean;
   /** Where the timeline begins; events before it are fetched from here. */
   readonly prevBatch: string | undefined;
+  /** Whether something malformed was left out, which may have been state. Default: `false`. */
+  readonly incomplete?: boolean;
 }
 
 /** What one sync response says of an invitation or a knock. */

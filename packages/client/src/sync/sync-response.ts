@@ -29,7 +29,7 @@ export function parseSync(response: JsonObject): SyncUpdate | undefined {
   const fallback = response.device_unused_fallback_key_types;
   return {
     nextBatch,
-    toDevice: parser.events(response.to_device, isObject),
+    toDevice: parser.events(response.to_device, isShallowObject),
     deviceLists: {
       changed: parser.texts(lists.changed).filter(isUserId),
       left: parser.texts(lists.left).filter(isUserId),
@@ -41,12 +41,25 @@ export function parseSync(response: JsonObject): SyncUpdate | undefined {
       ...parser.stripped(rooms.invite, "invite", "invite_state"),
       ...parser.stripped(rooms.knock, "knock", "knock_state"),
     ],
-    accountData: parser.events(response.account_data, isObject),
+    accountData: parser.events(response.account_data, isShallowObject),
     malformed: parser.malformed,
   };
 }
 
-/** Whether a value is an event of a room, as far as {@link RoomEvent} says. */
+/** How deeply events may be nested: the crypto engine reads 128 levels, and nothing that is meant needs as many. */
+const DEEPEST = 100;
+
+/** Level by level, and not by calls: what is nested too deeply would end them. */
+function isShallow(value: unknown): boolean {
+  let level: unknown[] = [value];
+  for (let depth = 0; depth <= DEEPEST; depth += 1) {
+    level = level.flatMap((one) => (typeof one === "object" && one !== null ? Object.values(one) : []));
+    if (level.length === 0) return true;
+  }
+  return false;
+}
+
+/** Whether a value is an event of a room, as far as {@link RoomEvent} says, and not nested too deeply to be kept. */
 export function isRoomEvent(value: unknown): value is RoomEvent {
   const event = objectOf(value);
   return (
@@ -57,8 +70,33 @@ export function isRoomEvent(value: unknown): value is RoomEvent {
     objectOf(event.content) !== undefined &&
     numberOf(event.origin_server_ts) !== undefined &&
     (event.state_key === undefined || textOf(event.state_key) !== undefined) &&
-    (event.unsigned === undefined || objectOf(event.unsigned) !== undefined)
+    (event.unsigned === undefined || objectOf(event.unsigned) !== undefined) &&
+    isShallow(event)
   );
+}
+
+function isStateEvent(value: unknown): value is RoomEvent {
+  return isRoomEvent(value) && value.state_key !== undefined;
+}
+
+/**
+ * What says that a room is encrypted, where the rest of it is malformed: that
+ * alone counts, because without it the room would be taken for a plain one.
+ */
+function saysEncrypted(value: unknown): RoomEvent[] {
+  const event = objectOf(value);
+  if (event?.type !== "m.room.encryption" || event.state_key !== "" || isRoomEvent(event)) return [];
+  const content = objectOf(event.content);
+  return [
+    {
+      type: "m.room.encryption",
+      state_key: "",
+      event_id: textOf(event.event_id) ?? "",
+      sender: textOf(event.sender) ?? "",
+      origin_server_ts: numberOf(event.origin_server_ts) ?? 0,
+      content: content !== undefined && isShallow(content) ? content : {},
+    },
+  ];
 }
 
 function isStrippedEvent(value: unknown): value is StrippedEvent {
@@ -68,12 +106,13 @@ function isStrippedEvent(value: unknown): value is StrippedEvent {
     textOf(event.type) !== undefined &&
     textOf(event.sender) !== undefined &&
     objectOf(event.content) !== undefined &&
-    textOf(event.state_key) !== undefined
+    textOf(event.state_key) !== undefined &&
+    isShallow(event)
   );
 }
 
-function isObject(value: unknown): value is JsonObject {
-  return objectOf(value) !== undefined;
+function isShallowObject(value: unknown): value is JsonObject {
+  return objectOf(value) !== undefined && isShallow(value);
 }
 
 /** The crypto engine panics over what is not one; the length is the specification's. */
@@ -91,7 +130,9 @@ class Parser {
 
   /** The events of a section that has them under `events`. */
   events<T>(section: unknown, is: (value: unknown) => value is T): T[] {
-    return this.#only(objectOf(section)?.events, is);
+    const events = objectOf(section)?.events;
+    if (events !== undefined && !Array.isArray(events)) this.malformed += 1;
+    return this.#only(events, is);
   }
 
   texts(values: unknown): string[] {
@@ -107,13 +148,20 @@ class Parser {
   rooms(section: unknown, membership: RoomUpdate["membership"]): RoomUpdate[] {
     return this.#byRoom(section).map(([roomId, room]) => {
       const timeline = objectOf(room.timeline) ?? {};
+      const before = this.malformed;
+      const state = this.events(room.state, isStateEvent);
+      const events = this.events(timeline, isRoomEvent);
+      const encryption = [room.state, timeline].flatMap((section) =>
+        arrayOf(objectOf(section)?.events).flatMap(saysEncrypted),
+      );
       return {
         roomId,
         membership,
-        state: this.events(room.state, isRoomEvent).filter(({ state_key }) => state_key !== undefined),
-        timeline: this.events(timeline, isRoomEvent),
+        state: [...state, ...encryption],
+        timeline: events,
         limited: timeline.limited === true,
         prevBatch: textOf(timeline.prev_batch),
+        incomplete: this.malformed > before,
       };
     });
   }
