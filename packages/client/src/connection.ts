@@ -153,7 +153,8 @@ export class Connection {
       handOver: (delivery) => handOver(handOverParts, delivery),
       onUndecryptable: (event) => handlers.emit("undecryptable", event),
       onError,
-      alsoWhenDone: async (eventId): Promise<readonly Change[]> => this.outbox.forgetOwner(eventId),
+      alsoWhenDone: async (eventId, encryption): Promise<readonly Change[]> =>
+        this.outbox.forgetOwner(eventId, encryption),
       fetchKey: (key) => this.#fetchKey(key),
       sendToRoom: this.#sendToRoom,
       onToDevice: (messages) => this.#onToDevice(messages),

@@ -50,7 +50,7 @@ async function takeIn(...updates: RoomUpdate[]): Promise<number> {
   return encryption.run(async () => {
     let written = 0;
     for (const update of updates) {
-      const changes = await bot.rooms.takeIn(update);
+      const changes = await bot.rooms.takeIn(update, encryption);
       written += changes.length;
       await encryption.commit(changes);
     }
@@ -155,7 +155,7 @@ describe("the encryption of a room", () => {
   it("is not forgotten by this process when its store comes back with an older record", async () => {
     await takeIn(told(ROOM, [CREATED]));
     bot.goAway();
-    await bot.rooms.takeIn(told(ROOM, [state("m.room.encryption", MEGOLM)]));
+    await bot.rooms.takeIn(told(ROOM, [state("m.room.encryption", MEGOLM)]), undefined);
     await bot.comeBack();
     expect(await bot.rooms.encryption(ROOM)).toMatchObject({ kind: "encrypted" });
     expect(await takeIn(told(ROOM, []))).toBe(1);
@@ -165,6 +165,32 @@ describe("the encryption of a room", () => {
 });
 
 describe("the record of a room", () => {
+  it("is committed with the sync that told it, although the client is giving that store up", async () => {
+    const room = await bot.createRoom({});
+    await bot.sync();
+    await bot.setState(room, "m.room.encryption", MEGOLM);
+    await bot.sync((response) => {
+      bot.goAway();
+      return response;
+    });
+    await reopen();
+    await bot.sync();
+    expect(await bot.rooms.encryption(room)).toMatchObject({ kind: "encrypted" });
+    await bot.outbox.send(room, "m.room.message", { msgtype: "m.text", body: "secret" });
+    expect((await bot.timeline(room)).map(({ type }) => type)).toEqual(["m.room.encrypted"]);
+  });
+
+  it("of an invitation is committed with the sync that told it, too", async () => {
+    const alice = await party(homeserver, "alice");
+    const room = await alice.createEncryptedRoom([bot.login.userId]);
+    await bot.sync((response) => {
+      bot.goAway();
+      return response;
+    });
+    await reopen();
+    expect(await bot.rooms.get(room)).toMatchObject({ membership: "invite", inviter: alice.userId });
+  });
+
   it("is written when something has changed, and only then", async () => {
     const encrypted = told(ROOM, [CREATED, state("m.room.encryption", MEGOLM)]);
     expect(await takeIn(encrypted)).toBe(1);
@@ -182,10 +208,10 @@ describe("the record of a room", () => {
 
   it("is written again where the commit that held it has failed", async () => {
     const update = told(ROOM, [CREATED]);
-    expect(await bot.rooms.takeIn(update)).toHaveLength(1);
-    expect(await bot.rooms.takeIn(update)).toHaveLength(1);
-    await bot.encryption?.commit(await bot.rooms.takeIn(update));
-    expect(await bot.rooms.takeIn(update)).toEqual([]);
+    expect(await bot.rooms.takeIn(update, bot.encryption)).toHaveLength(1);
+    expect(await bot.rooms.takeIn(update, bot.encryption)).toHaveLength(1);
+    await bot.encryption?.commit(await bot.rooms.takeIn(update, bot.encryption));
+    expect(await bot.rooms.takeIn(update, bot.encryption)).toEqual([]);
   });
 
   it("names the inviter, and waits with the rest until the room is joined", async () => {

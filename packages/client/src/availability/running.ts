@@ -1,6 +1,6 @@
 import { type Change, isKeyStoreError, type Logger } from "@holdfast/key-store-core";
 import { discardOutboundSessions } from "../crypto/discard-outbound.ts";
-import type { RoomKey } from "../crypto/encryption.ts";
+import type { Encryption, RoomKey } from "../crypto/encryption.ts";
 import { EngineEncryption } from "../crypto/engine-encryption.ts";
 import { checkIdentity } from "../crypto/identity-guard.ts";
 import type { SendToRoom } from "../crypto/outgoing.ts";
@@ -34,8 +34,8 @@ export interface RunningParts extends PersistenceParts, Omit<TimelineParts, "use
   /** Events whose handlers are done, and that the store may not know of: it was away, or failed. */
   readonly handled: Set<string>;
   readonly onUndecryptable: (event: UndecryptableEvent) => Promise<void>;
-  /** What is committed besides when the handlers of an event are done. */
-  readonly alsoWhenDone: (eventId: string) => Promise<readonly Change[]>;
+  /** What is committed besides, to this encryption, when the handlers of an event are done. */
+  readonly alsoWhenDone: (eventId: string, encryption: Encryption) => Promise<readonly Change[]>;
   readonly fetchKey: (key: RoomKey) => Promise<boolean>;
   /** Sends what the engine has for rooms. */
   readonly sendToRoom: SendToRoom;
@@ -76,7 +76,8 @@ export class Running implements SyncTarget {
     this.setAside = setAside;
     this.#parts = parts;
     this.#sync = new DurableSync({ ...parts, encryption, inbox, userId });
-    this.#delivery = new InboxDelivery({ ...parts, encryption, inbox, held, setAside });
+    const alsoWhenDone = (eventId: string) => parts.alsoWhenDone(eventId, encryption);
+    this.#delivery = new InboxDelivery({ ...parts, encryption, inbox, held, setAside, alsoWhenDone });
     this.pump = new OutgoingPump(encryption, parts.logger, parts.onFatal);
     encryption.deviceStore.failed.addEventListener("abort", () => this.#stop(), { once: true });
   }

@@ -52,27 +52,30 @@ export class Rooms {
 
   /**
    * Takes in what a sync tells of a room where this user is joined, or was.
-   * Answers with the changes for the commit of that sync, in whose `run` it is
-   * called; with none where nothing is new, or the store is away. Taking the
-   * same in again does nothing.
+   * Answers with the changes for the commit of that sync, in whose `run` on
+   * `encryption` it is called, whichever runs otherwise: the sync is acknowledged
+   * with them, or not at all. With none where nothing is new, or without an
+   * encryption: what is told is then in memory only, and is not to be
+   * acknowledged. Taking the same in again does nothing.
    *
    * @throws what reads of the store throw
    */
-  async takeIn(update: RoomUpdate): Promise<Change[]> {
+  async takeIn(update: RoomUpdate, encryption: Encryption | undefined): Promise<Change[]> {
     this.#members.takeIn(update);
-    return this.#change(update.roomId, (known) => applyUpdate(known, update, this.#onRefused(update.roomId)));
+    const { roomId } = update;
+    return this.#change(roomId, encryption, (known) => applyUpdate(known, update, this.#onRefused(roomId)));
   }
 
   /** As {@link takeIn}, for an invitation or a knock. */
-  async takeInStripped(update: StrippedUpdate): Promise<Change[]> {
-    return this.#change(update.roomId, (known) => applyStripped(known, update, this.#options.userId));
+  async takeInStripped(update: StrippedUpdate, encryption: Encryption | undefined): Promise<Change[]> {
+    return this.#change(update.roomId, encryption, (known) => applyStripped(known, update, this.#options.userId));
   }
 
   /** What is known of a room; `undefined` where nothing is. While the store fails, it is what this process has seen. */
   async get(roomId: string): Promise<RoomRecord | undefined> {
     let stored: RoomRecord | undefined;
     try {
-      stored = await this.#stored(roomId);
+      stored = await read(recordsOf(this.#options.encryption()), roomId);
     } catch (error) {
       if (!isKeyStoreError(error) || isKeyStoreError(error, "ERR_KEY_STORE_CORRUPT")) throw error;
     }
@@ -138,9 +141,12 @@ export class Rooms {
 
   /** Keeps what the homeserver answered: alone on the engine, so that no sync's change of the record is lost. */
   async #record(roomId: string, told: RoomEncryption): Promise<void> {
-    const learn = (): Promise<Change[]> =>
-      this.#change(roomId, (known) => ({ ...known, encryption: harden(known.encryption, told).encryption }));
     const encryption = this.#options.encryption();
+    const learn = (): Promise<Change[]> =>
+      this.#change(roomId, encryption, (known) => ({
+        ...known,
+        encryption: harden(known.encryption, told).encryption,
+      }));
     if (encryption === undefined) {
       await learn();
       return;
@@ -148,24 +154,19 @@ export class Rooms {
     await encryption.run(async () => encryption.commit(await learn()));
   }
 
-  async #change(roomId: string, change: (known: RoomRecord) => RoomRecord): Promise<Change[]> {
-    const stored = await this.#stored(roomId);
-    const next = change((await this.get(roomId)) ?? unknownRoom(roomId));
+  async #change(
+    roomId: string,
+    encryption: Encryption | undefined,
+    change: (known: RoomRecord) => RoomRecord,
+  ): Promise<Change[]> {
+    const records = recordsOf(encryption);
+    const stored = await read(records, roomId);
+    // Without a pause from here on: what others see of the room meanwhile would be lost.
+    const next = change(together(stored, this.#seen.get(roomId)) ?? unknownRoom(roomId));
     this.#seen.set(roomId, next);
-    const records = this.#records();
     // Against what is stored, not what was seen: a commit that failed is made up for.
     if (records === undefined || sameRoom(stored, next)) return [];
     return [records.put(records.keyOf(roomId), formatRoom(next))];
-  }
-
-  async #stored(roomId: string): Promise<RoomRecord | undefined> {
-    const records = this.#records();
-    const value = await records?.get(records.keyOf(roomId));
-    return value === undefined ? undefined : parseRoom(value);
-  }
-
-  #records(): SealedCollection<JsonObject> | undefined {
-    return this.#options.encryption()?.collection<JsonObject>(ROOMS_COLLECTION);
   }
 
   #onRefused(roomId: string): OnRefused {
@@ -176,6 +177,18 @@ export class Rooms {
       this.#options.logger.error(`An m.room.encryption event in ${roomId} was ignored: ${why}`);
     };
   }
+}
+
+function recordsOf(encryption: Encryption | undefined): SealedCollection<JsonObject> | undefined {
+  return encryption?.collection<JsonObject>(ROOMS_COLLECTION);
+}
+
+async function read(
+  records: SealedCollection<JsonObject> | undefined,
+  roomId: string,
+): Promise<RoomRecord | undefined> {
+  const value = await records?.get(records.keyOf(roomId));
+  return value === undefined ? undefined : parseRoom(value);
 }
 
 /** The record as it is stored, with the encryption that this process has seen where that is stricter. */

@@ -105,10 +105,8 @@ export class Outbox {
     return eventId === undefined ? undefined : { eventId };
   }
 
-  /** The changes that forget what was sent for an owner, for the commit that ends its work; none while the store is away. */
-  forgetOwner(owner: string): Change[] {
-    const encryption = this.#options.encryption();
-    if (encryption === undefined) return [];
+  /** The changes that forget what was sent for an owner, for the commit to `encryption` that ends its work. */
+  forgetOwner(owner: string, encryption: Encryption): Change[] {
     // What its handler did not wait for is still under way: nobody asks for its event id any more.
     for (const item of this.#items.values()) if (item.event.owner === owner) item.disown();
     return [new OutboxRecords(encryption).forgetSent(owner)];

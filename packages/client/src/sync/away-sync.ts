@@ -56,12 +56,12 @@ export class AwaySync implements SyncTarget {
   async take(update: SyncUpdate, since: string | undefined, signal: AbortSignal): Promise<void> {
     const { rooms } = this.#parts;
     for (const room of update.rooms) {
-      await rooms.takeIn(room);
+      await rooms.takeIn(room, undefined);
       const events = since === undefined ? room.timeline : await newEvents(this.#parts, room, since, signal);
       for (const event of events) this.#event(room.roomId, event);
     }
     for (const room of update.stripped) {
-      await rooms.takeInStripped(room);
+      await rooms.takeInStripped(room, undefined);
       this.#once(`${room.membership} ${room.roomId}`, () => {
         const own = room.state.find(
           ({ type, state_key }) => type === "m.room.member" && state_key === this.#parts.userId,

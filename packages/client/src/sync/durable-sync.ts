@@ -18,10 +18,13 @@ import type { RoomUpdate, StrippedUpdate } from "./room-update.ts";
 import type { SyncUpdate } from "./sync-response.ts";
 import { newEvents, type TimelineParts } from "./timeline.ts";
 
-/** What is known of rooms, as a sync tells it. Called inside the batch that commits the sync's token. */
+/**
+ * What is known of rooms, as a sync tells it. Called inside the `run` of the
+ * encryption that commits the sync's token; with `undefined` for a sync that is not acknowledged.
+ */
 export interface RoomsInSync {
-  takeIn(update: RoomUpdate): Promise<readonly Change[]>;
-  takeInStripped(update: StrippedUpdate): Promise<readonly Change[]>;
+  takeIn(update: RoomUpdate, encryption: Encryption | undefined): Promise<readonly Change[]>;
+  takeInStripped(update: StrippedUpdate, encryption: Encryption | undefined): Promise<readonly Change[]>;
 }
 
 /** A message between devices, opened where it was encrypted. */
@@ -80,8 +83,8 @@ export class DurableSync {
     return encryption.run(async (machine) => {
       const toDevice = await this.#receive(machine, update);
       const changes: Change[] = [];
-      for (const room of update.rooms) changes.push(...(await rooms.takeIn(room)));
-      for (const room of update.stripped) changes.push(...(await rooms.takeInStripped(room)));
+      for (const room of update.rooms) changes.push(...(await rooms.takeIn(room, encryption)));
+      for (const room of update.stripped) changes.push(...(await rooms.takeInStripped(room, encryption)));
       const own = toDevice.filter(({ type }) => !type.startsWith("m.")).map(toDeviceEntry);
       changes.push(...inbox.append([...own, ...entries]));
       changes.push(this.#records.put(TOKEN, { token: update.nextBatch }));

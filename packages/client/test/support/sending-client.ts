@@ -133,8 +133,8 @@ export class SendingClient {
       return;
     }
     this.#since = update.nextBatch;
-    for (const room of update.rooms) await this.rooms.takeIn(room);
-    for (const room of update.stripped) await this.rooms.takeInStripped(room);
+    for (const room of update.rooms) await this.rooms.takeIn(room, undefined);
+    for (const room of update.stripped) await this.rooms.takeInStripped(room, undefined);
   }
 
   async createRoom(options: {
