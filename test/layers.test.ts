@@ -8,12 +8,20 @@ const PACKAGES = join(import.meta.dirname, "../packages");
 /** What each published package may import of the others: the arrows of ARCHITECTURE.md, none of which points up. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "key-store-core": [],
-  "key-store-conformance": ["key-store-core"],
+  "key-store-move": ["key-store-core"],
+  "key-store-conformance": ["key-store-core", "key-store-move"],
   "key-store-memory": ["key-store-core"],
   "key-store-sqlite": ["key-store-core"],
   "key-store-postgres": ["key-store-core"],
   indexeddb: ["key-store-core"],
-  client: ["indexeddb", "key-store-core", "key-store-memory", "key-store-postgres", "key-store-sqlite"],
+  client: [
+    "indexeddb",
+    "key-store-core",
+    "key-store-memory",
+    "key-store-move",
+    "key-store-postgres",
+    "key-store-sqlite",
+  ],
 };
 
 /** What only one layer knows: databases are the adapters', the crypto engine is the client's. */

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type DevPostgres, startPostgres } from "../packages/dev-postgres/src/index.ts";
-import { type KeyStore, KeyStoreError, moveDevice } from "../packages/key-store-core/src/index.ts";
+import { type KeyStore, KeyStoreError } from "../packages/key-store-core/src/index.ts";
 import { MemoryStorage } from "../packages/key-store-memory/src/index.ts";
+import { moveDevice } from "../packages/key-store-move/src/index.ts";
 import type { Watch } from "./support/mortal.ts";
 import { fill, opensWhole, type Place, storeAt } from "./support/stores.ts";
 

@@ -7,8 +7,9 @@ const BUDGET: Readonly<Record<string, number>> = {
   "@holdfast/client": 100_000,
   "@holdfast/indexeddb": 70_000,
   "@holdfast/key-store-conformance": 50_000,
-  "@holdfast/key-store-core": 40_000,
+  "@holdfast/key-store-core": 30_000,
   "@holdfast/key-store-memory": 30_000,
+  "@holdfast/key-store-move": 20_000,
   "@holdfast/key-store-postgres": 40_000,
   "@holdfast/key-store-sqlite": 30_000,
 };

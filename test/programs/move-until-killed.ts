@@ -1,5 +1,5 @@
 // Moves a device, and kills itself at the n-th call of a driver: `node … FROM TO DEVICE_ID N before|during`.
-import { moveDevice } from "../../packages/key-store-core/src/index.ts";
+import { moveDevice } from "../../packages/key-store-move/src/index.ts";
 import type { Watch } from "../support/mortal.ts";
 import { storeAt } from "../support/stores.ts";
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type DeviceRef, isKeyStoreError, type KeyStore, moveDevice } from "@holdfast/key-store-core";
+import { type DeviceRef, isKeyStoreError, type KeyStore } from "@holdfast/key-store-core";
+import { moveDevice } from "@holdfast/key-store-move";
 import { type FaultyDriver, fatal, type Hook } from "./faulty-driver.ts";
 import { assertWhole, fill, SMALL } from "./move-content.ts";
 import { DEVICE, type Define } from "./scene.ts";

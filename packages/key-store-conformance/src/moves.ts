@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type DeviceMove, type DeviceStatus, type KeyStoreDriver, moveDevice } from "@holdfast/key-store-core";
+import type { DeviceMove, DeviceStatus, KeyStoreDriver } from "@holdfast/key-store-core";
+import { moveDevice } from "@holdfast/key-store-move";
 import { text } from "./bytes.ts";
 import { pairs, rejectsWith } from "./expect.ts";
 import { assertWhole, fill, LARGE, SMALL } from "./move-content.ts";

@@ -1,3 +1,4 @@
+/** @internal */
 export { compareBytes, EMPTY, fromText, sizeOf, successor, toText } from "./bytes.ts";
 export type {
   AcquireOutcome,
@@ -36,8 +37,8 @@ export type {
   Persistence,
 } from "./key-store.ts";
 export { type Logger, silentLogger } from "./logger.ts";
-export { type MoveDeviceOptions, type MoveResult, moveDevice, type OnConflict } from "./move.ts";
 export { type KeyStoreOptions, numberOption } from "./options.ts";
+/** @internal */
 export { Overlay } from "./overlay.ts";
 export {
   type Change,
@@ -50,7 +51,8 @@ export {
   type RecordReader,
   type StoredRecord,
 } from "./records.ts";
-export { isBehind } from "./refusal.ts";
+/** @internal */
+export { isBehind, movedAway, nameOf, peerName } from "./refusal.ts";
 export {
   type KeyStoreCandidate,
   type LazyKeyStore,
@@ -69,5 +71,8 @@ export type {
   LeaseSummary,
   ProcessCounters,
 } from "./stats.ts";
+/** @internal */
 export { TextMap } from "./text-map.ts";
+/** @internal */
+export { checkDevice, invalid } from "./validate.ts";
 export { fileWitness, type RollbackWitness } from "./witness.ts";

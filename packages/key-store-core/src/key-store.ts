@@ -175,8 +175,8 @@ export interface KeyStore extends AsyncDisposable {
   openDevice(device: DeviceRef, options?: OpenDeviceOptions): Promise<DeviceStore | null>;
 
   /**
-   * Opens a device for `moveDevice`, which is what programs call: whatever a
-   * move has made of it. `null` where the store is unavailable.
+   * Opens a device for `moveDevice` of `@holdfast/key-store-move`, which is what
+   * programs call: whatever a move has made of it. `null` where the store is unavailable.
    *
    * @throws as {@link openDevice}; `ERR_KEY_STORE_DEVICE_NOT_FOUND` without `created`
    */

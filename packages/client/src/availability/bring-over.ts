@@ -3,9 +3,9 @@ import {
   isKeyStoreError,
   type KeyStore,
   type Logger,
-  moveDevice,
   type OpenDeviceOptions,
 } from "@holdfast/key-store-core";
+import { moveDevice } from "@holdfast/key-store-move";
 import type { AtRest } from "../config/at-rest.ts";
 import { EngineEncryption } from "../crypto/engine-encryption.ts";
 import { checkIdentity } from "../crypto/identity-guard.ts";

@@ -1,10 +1,22 @@
 import { randomUUID } from "node:crypto";
-import { isKeyStoreError, KeyStoreError } from "./errors.ts";
-import type { DeviceMove, DeviceRef, KeyStore, MovableDevice, MovePeer, OpenDeviceOptions } from "./key-store.ts";
-import { type Logger, silentLogger } from "./logger.ts";
-import { type Copied, copyRecords } from "./move-copy.ts";
-import { movedAway, nameOf, peerName } from "./refusal.ts";
-import { checkDevice, invalid } from "./validate.ts";
+import {
+  checkDevice,
+  type DeviceMove,
+  type DeviceRef,
+  invalid,
+  isKeyStoreError,
+  type KeyStore,
+  KeyStoreError,
+  type Logger,
+  type MovableDevice,
+  type MovePeer,
+  movedAway,
+  nameOf,
+  type OpenDeviceOptions,
+  peerName,
+  silentLogger,
+} from "@holdfast/key-store-core";
+import { type Copied, copyRecords } from "./copy-records.ts";
 
 /**
  * What to do where both stores hold the device, each with a content of its

@@ -1,7 +1,5 @@
 import { createHash } from "node:crypto";
-import { KeyStoreError } from "./errors.ts";
-import type { DeviceStore, MovableDevice } from "./key-store.ts";
-import type { CollectionUsage } from "./stats.ts";
+import { type CollectionUsage, type DeviceStore, KeyStoreError, type MovableDevice } from "@holdfast/key-store-core";
 
 /** What a copy came to. */
 export interface Copied {

@@ -1,0 +1,1 @@
+export { type MoveDeviceOptions, type MoveResult, moveDevice, type OnConflict } from "./move-device.ts";
