@@ -2,7 +2,7 @@ import { type CallMatcher, type FaultHandle, holdRequest, holdResponse } from "@
 import type { HomeserverClient, Party } from "@holdfast/dev-homeserver/party";
 import { describe, expect, it } from "vitest";
 import { Child } from "../support/child.ts";
-import { expectNoKeyTwice } from "../support/no-key-twice.ts";
+import { expectNoKeyTwice, uploadedKeys } from "../support/no-key-twice.ts";
 import { Stage } from "../support/stage.ts";
 import type { There } from "./suite.ts";
 
@@ -77,6 +77,9 @@ export function killSuite(there: There): void {
       await party.sync();
       await party.sendText(roomId, "to new keys");
       await again.until(() => again.bodies.includes("to new keys"));
+      // What was offered before is not offered again: somebody may have claimed it.
+      const names = await uploadedKeys(stage, userId, 2);
+      expect(names).toEqual([...new Set(names)]);
       const { userId: us, deviceId } = device.credentials;
       const shown = await party.client.call("POST", "/keys/query", { device_keys: { [us]: [deviceId] } });
       expect(JSON.stringify(shown)).toContain(String(again.client.identity?.ed25519));
