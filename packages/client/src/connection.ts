@@ -89,8 +89,9 @@ export class Connection {
    */
   async start(signal: AbortSignal | undefined): Promise<void> {
     const { options, api, onError } = this.#parts;
-    await this.supervisor.start();
+    await this.supervisor.start(signal);
     await this.#parts.session.openedWithout();
+    signal?.throwIfAborted();
     const loop = new SyncLoop({
       api,
       logger: options.logger,

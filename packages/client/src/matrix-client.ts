@@ -281,10 +281,11 @@ export class MatrixClient implements AsyncDisposable {
     const { deviceDisplayName, lease, waitMs } = this.#options;
     const { baseUrl } = await discoverHomeserver(homeserver, { logger, signal });
     this.#stores = new Stores({ candidates, onUnavailable, logger });
-    const { keyStore, mode } = await this.#stores.resolve();
+    await this.#stores.resolve();
+    signal.throwIfAborted();
     const session = await ClientSession.begin(
       { baseUrl, credentials, userId, deviceId, deviceDisplayName, logger, lease: { lease, waitMs }, signal },
-      mode === "waiting" ? undefined : keyStore,
+      this.#stores.ready(),
     );
     const api = createHomeserverApi({ baseUrl, logger, tokens: session });
     this.#connection = new Connection({

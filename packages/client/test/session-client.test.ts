@@ -1,4 +1,4 @@
-import { silentLogger } from "@holdfast/key-store-core";
+import { type KeyStore, silentLogger } from "@holdfast/key-store-core";
 import { describe, expect, it } from "vitest";
 import { openEngine } from "../src/engine/open-olm-machine.ts";
 import { createHomeserverApi } from "../src/http/create-homeserver-api.ts";
@@ -25,7 +25,7 @@ async function start(
       signal: AbortSignal.timeout(30_000),
       ...options,
     },
-    away ? undefined : keyStore,
+    stores(away ? [] : [keyStore]),
   );
   if (away) {
     await session.openedWithout();
@@ -38,6 +38,10 @@ async function start(
   const { device_id } = await api.request("GET", "/v3/account/whoami");
   expect(device_id).toBe(session.device.deviceId);
   return session.device.deviceId;
+}
+
+async function* stores(keyStores: readonly KeyStore[]): AsyncGenerator<KeyStore> {
+  yield* keyStores;
 }
 
 const logins = ({ calls }: Place) => calls.filter((call) => call === "POST /login").length;

@@ -15,6 +15,11 @@ export function isInsideBatchOf(owner: object): boolean {
   return scopes.getStore()?.owner === owner;
 }
 
+/** Runs code that belongs to no batch, although something inside one has called for it. */
+export function outsideBatches(work: () => void): void {
+  scopes.exit(work);
+}
+
 /** A batch that runs: what was committed in it, and the reads that look at that. */
 export class Batch {
   readonly overlay: Overlay;

@@ -1,4 +1,4 @@
-import { Batch, isInsideBatchOf } from "./batch.ts";
+import { Batch, isInsideBatchOf, outsideBatches } from "./batch.ts";
 import { type CacheMemory, ReadCache } from "./cache.ts";
 import type { Counters } from "./counters.ts";
 import { DirectReader } from "./direct-reader.ts";
@@ -347,8 +347,9 @@ export class DriverDeviceStore implements MovableDevice {
     if (failure.code !== "ERR_KEY_STORE_POISONED" && this.#failure === undefined) {
       this.#failure = failure;
       this.#context.observe(failure);
-      this.#failed.abort(failure);
       this.#batch?.giveUp();
+      // Whoever is told may close the store: that waits for the batch, which must not seem to be waiting for itself.
+      outsideBatches(() => this.#failed.abort(failure));
     }
     return failure;
   }

@@ -30,6 +30,8 @@ export type OnUnavailable =
 export interface ResolveOptions {
   /** Default: `"fallback"`. */
   readonly onUnavailable?: OnUnavailable | undefined;
+  /** Whether stores that were given ready-made, and not chosen, are closed like those that the resolver made. Default: `true`. */
+  readonly closeGiven?: boolean | undefined;
   /** Where log lines go. Default: nowhere. */
   readonly logger?: Logger | undefined;
 }
@@ -92,7 +94,7 @@ export async function resolveKeyStore(
   candidates: readonly KeyStoreCandidate[],
   options: ResolveOptions = {},
 ): Promise<ResolvedKeyStore> {
-  const { onUnavailable = "fallback", logger = silentLogger } = options;
+  const { onUnavailable = "fallback", closeGiven = true, logger = silentLogger } = options;
   if (candidates.length === 0) {
     throw new KeyStoreError("ERR_KEY_STORE_INVALID_ARGUMENT", "there is no key store to choose from");
   }
@@ -106,7 +108,8 @@ export async function resolveKeyStore(
     chosen = resolved.keyStore;
     return resolved;
   } finally {
-    const others = made.filter(({ keyStore }) => keyStore !== chosen);
+    const given = (index: number): boolean => "init" in (candidates[index] ?? {});
+    const others = made.filter(({ keyStore }, index) => keyStore !== chosen && (closeGiven || !given(index)));
     await Promise.all(others.map(({ keyStore }) => keyStore?.close()));
   }
 }

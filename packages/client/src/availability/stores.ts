@@ -6,6 +6,7 @@ import {
   type ResolvedKeyStore,
   resolveKeyStore,
 } from "@holdfast/key-store-core";
+import { MatrixClientError } from "../errors.ts";
 
 /** Which stores there are to choose from: the one that is asked for first. */
 export interface StoresOptions {
@@ -21,18 +22,27 @@ export interface StoresOptions {
 export class Stores {
   readonly #options: StoresOptions;
   #resolved: ResolvedKeyStore | undefined;
+  /** Which candidate the store of the start is. */
+  #index = 0;
   #preferred: KeyStore | undefined;
   #current: KeyStore | undefined;
+  #closed = false;
 
   constructor(options: StoresOptions) {
     this.#options = options;
   }
 
-  /** @throws what `resolveKeyStore` throws */
+  /** @throws what `resolveKeyStore` throws; `CLOSED` */
   async resolve(): Promise<ResolvedKeyStore> {
-    this.#resolved = await resolveKeyStore(this.#options.candidates, this.#options);
-    if (!this.#resolved.degraded) this.#preferred = this.#resolved.keyStore;
-    return this.#resolved;
+    const resolved = await resolveKeyStore(this.#options.candidates, { ...this.#options, closeGiven: false });
+    this.#resolved = resolved;
+    this.#index = Math.max(
+      0,
+      resolved.attempts.findLastIndex(({ available }) => available),
+    );
+    if (!resolved.degraded) this.#preferred = resolved.keyStore;
+    await this.#throwIfClosed();
+    return resolved;
   }
 
   /** What the start has chosen. @throws TypeError before {@link resolve} */
@@ -51,22 +61,28 @@ export class Stores {
     this.#current = keyStore;
   }
 
-  /** The store that was asked for, where it is there now. */
+  /** The store that was asked for, where it is there now. @throws `CLOSED` */
   async preferredIfReady(): Promise<KeyStore | undefined> {
-    this.#preferred ??= await this.#makePreferred();
+    if (this.#preferred === undefined) {
+      // Anew: the resolver has closed the one that it made and tried.
+      const [first] = this.#options.candidates;
+      if (first === undefined) throw new TypeError("there is no key store to choose from");
+      this.#preferred = await makeOf(first);
+    }
+    await this.#throwIfClosed();
     return (await this.#preferred.init()) ? this.#preferred : undefined;
   }
 
   /**
-   * The stores behind the one that was asked for that are ready and durable, one
-   * after the other: what a device may have lived in meanwhile. Each is closed
-   * when the next is asked for, but for the one that is in use.
+   * The stores behind the one that was asked for that are ready, and are durable
+   * or in its place now, one after the other: what a device may have lived in
+   * meanwhile. Each that is not in use is closed when the next is asked for.
    */
   async *others(): AsyncGenerator<KeyStore> {
-    for (const candidate of this.#options.candidates.slice(1)) {
-      const name = candidate.name;
-      if (this.current?.name === name && this.current !== this.#preferred) {
-        yield this.current;
+    for (const [index, candidate] of this.#options.candidates.entries()) {
+      if (index === 0) continue;
+      if (index === this.#index) {
+        yield this.resolved.keyStore;
         continue;
       }
       const keyStore = await makeOf(candidate).catch(() => undefined);
@@ -74,21 +90,33 @@ export class Stores {
       try {
         if (keyStore.persistence === "durable" && (await keyStore.init())) yield keyStore;
       } finally {
-        await keyStore.close();
+        // One that was given ready-made may be looked into again.
+        if ("create" in candidate) await keyStore.close();
       }
     }
   }
 
-  /** Closes all. Idempotent. */
-  async close(): Promise<void> {
-    await Promise.all([this.#resolved?.keyStore.close(), this.#preferred?.close(), this.#current?.close()]);
+  /** All stores that are ready: the one of the start, then {@link others}. */
+  async *ready(): AsyncGenerator<KeyStore> {
+    const { keyStore, mode, degraded } = this.resolved;
+    if (mode === "waiting") return;
+    yield keyStore;
+    // What stands in for the first is all there is; what lies behind it may hold what has lived there before.
+    if (!degraded) yield* this.others();
   }
 
-  /** Anew: the resolver has closed the one that it tried. One that was given ready-made cannot be made again. */
-  async #makePreferred(): Promise<KeyStore> {
-    const [first] = this.#options.candidates;
-    if (first === undefined) throw new TypeError("there is no key store to choose from");
-    return makeOf(first);
+  /** Closes all, and what is opened after it. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const given = this.#options.candidates.filter((candidate) => "init" in candidate);
+    const all = new Set([this.#resolved?.keyStore, this.#preferred, this.#current, ...given]);
+    await Promise.all([...all].map((keyStore) => keyStore?.close()));
+  }
+
+  async #throwIfClosed(): Promise<void> {
+    if (!this.#closed) return;
+    await this.close();
+    throw new MatrixClientError("CLOSED", "the client was closed");
   }
 }
 

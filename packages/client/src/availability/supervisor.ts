@@ -58,7 +58,10 @@ export class Supervisor {
   #heldToken: string | undefined;
   /** The store in the place of the one that was asked for, where it is the one to be opened again. */
   #fallback: { readonly keyStore: KeyStore; readonly mode: ClientMode } | undefined;
+  #starting: Promise<void> | undefined;
   #probing: Promise<void> | undefined;
+  /** Encryption has ended for this process: nothing begins it again. */
+  #over = false;
 
   constructor(parts: SupervisorParts) {
     this.#parts = parts;
@@ -93,7 +96,12 @@ export class Supervisor {
    * @throws `ERR_KEY_STORE_WRONG_KEY`, `ERR_KEY_STORE_CONFIG`,
    * `ERR_KEY_STORE_CORRUPT`, `ERR_KEY_STORE_ROLLBACK`: loud at the start; what `onOpened` throws
    */
-  async start(): Promise<void> {
+  start(signal?: AbortSignal): Promise<void> {
+    this.#starting ??= this.#start(signal);
+    return this.#starting;
+  }
+
+  async #start(signal: AbortSignal | undefined): Promise<void> {
     const { stores } = this.#parts;
     const { keyStore, mode, degraded } = stores.resolved;
     if (mode === "waiting") {
@@ -102,11 +110,12 @@ export class Supervisor {
     }
     if (degraded) this.#fallback = { keyStore, mode };
     try {
-      if (degraded) await this.#openOn(keyStore, mode, false);
-      else await this.#openOnPreferred(keyStore);
+      if (degraded) await this.#openOn(keyStore, mode, false, signal);
+      else await this.#openOnPreferred(keyStore, signal);
       // The store that was asked for is looked for while another serves.
       if (degraded) this.#probe();
     } catch (error) {
+      signal?.throwIfAborted();
       if (degraded && isElsewhere(error)) {
         // The keys are where they were asked for, and not here: it is not a conflict before that store has been seen.
         const reason = `the ${keyStore.name} store does not hold this device's keys (${messageOf(error)}): they are expected in the store that was asked for`;
@@ -136,14 +145,15 @@ export class Supervisor {
   async close(): Promise<void> {
     this.#closing.abort();
     this.#away?.end();
+    await this.#starting?.catch(() => {});
     await this.#probing;
     await this.#running?.close().catch((error) => this.#parts.logger.warn(`Closing the device: ${messageOf(error)}`));
     await this.#parts.stores.close();
   }
 
-  async #openOn(keyStore: KeyStore, mode: ClientMode, preferred: boolean): Promise<void> {
+  async #openOn(keyStore: KeyStore, mode: ClientMode, preferred: boolean, given?: AbortSignal): Promise<void> {
     const { atRest, device, lease, onOpened, onRunning, running: parts } = this.#parts;
-    const signal = this.#closing.signal;
+    const signal = given === undefined ? this.#closing.signal : AbortSignal.any([given, this.#closing.signal]);
     const opened = await openEngine({ keyStore, ...device, ...atRest, ...lease, signal });
     try {
       await onOpened(opened);
@@ -153,6 +163,11 @@ export class Supervisor {
     }
     const onFatal = (error: unknown): void => void this.#end(running, error);
     const running = await Running.start(opened, { ...parts, handled: this.#handled, onFatal }, signal);
+    if (this.#over || signal.aborted) {
+      await running.close();
+      signal.throwIfAborted();
+      return;
+    }
     this.#running = running;
     this.#onPreferred = preferred;
     this.#parts.stores.use(keyStore);
@@ -187,15 +202,16 @@ export class Supervisor {
 
   #goAway(mode: ClientMode, reason: string, error: unknown, remedy: "probe" | "off", ended?: Running): void {
     const { logger } = this.#parts;
+    this.#over ||= remedy === "off";
     const plain = "rooms that are not encrypted go on, and the homeserver keeps what it has for this device";
     if (remedy === "probe") logger.warn(`Encryption is paused: ${reason}; ${plain}; the store is asked for again`);
     else logger.error(`Encryption has ended for this process: ${reason}; ${plain}`);
     this.#enter(mode, reason, error);
-    const closed = ended?.close().catch(() => {}) ?? Promise.resolve();
+    const closed = ended?.close().catch((cause) => logger.error(`The device could not be closed: ${messageOf(cause)}`));
     if (remedy === "probe") this.#probe(closed);
   }
 
-  #probe(after: Promise<void> = Promise.resolve()): void {
+  #probe(after?: Promise<void>): void {
     if (this.#closing.signal.aborted) return;
     this.#probing = Promise.all([this.#probing, after]).then(() => this.#probeUntilThere());
   }
@@ -204,13 +220,14 @@ export class Supervisor {
     const { probe, logger, stores } = this.#parts;
     const backoff = new Backoff(probe?.firstMs ?? 1_000, probe?.longestMs ?? 30_000);
     const signal = this.#closing.signal;
-    while (!signal.aborted) {
+    while (!signal.aborted && !this.#over) {
       const went = await pause(backoff.next(), true, { signal, ref: false }).catch(() => false);
       if (!went) return;
       try {
         // Another look may have found it.
         if (this.keyStoreAvailable) return;
         const keyStore = await stores.preferredIfReady();
+        if (this.#over) return;
         if (keyStore === undefined) {
           const { keyStore, mode } = this.#fallback ?? {};
           if (this.#running === undefined && keyStore !== undefined && mode !== undefined) {
@@ -224,7 +241,11 @@ export class Supervisor {
       } catch (error) {
         if (signal.aborted) return;
         if (remedyFor(error) === "probe") logger.debug(`The key store is not there yet: ${messageOf(error)}`);
-        else return this.#goAway("off", messageOf(error), error, "off");
+        else if (this.#running === undefined) return this.#goAway("off", messageOf(error), error, "off");
+        else
+          return logger.error(
+            `The key store that was asked for cannot be used, ${this.#mode} goes on: ${messageOf(error)}`,
+          );
       }
     }
   }
@@ -244,7 +265,7 @@ export class Supervisor {
   }
 
   /** Opens the device on the store that was asked for, and brings it there first where it has lived in another one. */
-  async #openOnPreferred(keyStore: KeyStore): Promise<void> {
+  async #openOnPreferred(keyStore: KeyStore, signal?: AbortSignal): Promise<void> {
     const { device } = this.#parts;
     const here = (await keyStore.listDevices()).find(
       (one) => one.userId === device.userId && one.deviceId === device.deviceId,
@@ -252,12 +273,12 @@ export class Supervisor {
     const isActive = here !== undefined && here.status === "active";
     if (!isActive) await this.#bringOver(keyStore);
     try {
-      await this.#openOn(keyStore, keyStore.mode, true);
+      await this.#openOn(keyStore, keyStore.mode, true, signal);
     } catch (error) {
       // The identity that the homeserver shows may be in the store that took its place once.
       if (!isActive || !isMatrixClientError(error, "IDENTITY_CONFLICT") || !(await this.#bringOver(keyStore)))
         throw error;
-      await this.#openOn(keyStore, keyStore.mode, true);
+      await this.#openOn(keyStore, keyStore.mode, true, signal);
     }
   }
 

@@ -37,10 +37,10 @@ export class ClientSession implements TokenSource {
    * Finds out which device the client is: that of its access token, the one it
    * is told to be, the one in the key store that was logged in before, or a new one.
    *
-   * @param keyStore `undefined` where none is there now
+   * @param keyStores the stores that are there now, the one that is used first
    * @throws what `openSession` and `findDevice` throw
    */
-  static async begin(options: ClientSessionOptions, keyStore: KeyStore | undefined): Promise<ClientSession> {
+  static async begin(options: ClientSessionOptions, keyStores: AsyncIterable<KeyStore>): Promise<ClientSession> {
     const { credentials, userId, lease, signal, logger } = options;
     if (credentials.type === "access-token" || userId === undefined) {
       const tokens = await openSession(options);
@@ -49,8 +49,14 @@ export class ClientSession implements TokenSource {
     }
     if (options.deviceId !== undefined)
       return new ClientSession(options, { userId, deviceId: options.deviceId }, undefined);
-    const known = keyStore && (await findDevice(keyStore, userId, { ...lease, signal, logger }));
-    if (known === undefined && keyStore === undefined) {
+    let known: DeviceRef | undefined;
+    let looked = false;
+    for await (const keyStore of keyStores) {
+      looked = true;
+      known = await findDevice(keyStore, userId, { ...lease, signal, logger });
+      if (known !== undefined) break;
+    }
+    if (!looked) {
       logger.warn(
         "Logging in as a new device: which one was logged in before is in the key store, which is not there. A device id would say it",
       );
