@@ -1,5 +1,6 @@
 import type { DevHomeserver } from "@holdfast/dev-homeserver";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { OutboxRecords } from "../src/send/outbox-record.ts";
 import { bodiesSeenBy, fault, hangUp, lostAnswer, MEGOLM, party, refuse, SEND } from "./support/dev-rooms.ts";
 import { SendingClient } from "./support/sending-client.ts";
 import { Stage, sendText, types } from "./support/stage.ts";
@@ -169,6 +170,41 @@ describe("while the store is away", () => {
     await sendText(without, plain, "hello");
     expect(await types(sender, room)).toEqual([]);
     expect(await types(sender, plain)).toEqual(["m.room.message"]);
+  });
+
+  it("a message that waits is written down where it is encrypted, and over no other", async () => {
+    const { sender, room } = await stage.talk();
+    const plain = await sender.createRoom({});
+    await sender.sync();
+    const [members, sends] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const held = fault(homeserver, { route: "/rooms/{roomId}/members" }, 1, async (_, next) => {
+      await members.promise;
+      return next();
+    });
+    const requests = fault(homeserver, { route: SEND }, 2, async (_, next) => {
+      await sends.promise;
+      return next();
+    });
+    const prepared = sender.encryptor.prepare(room).catch((error) => error);
+    await expect.poll(held.count).toBe(1);
+    const encrypting = vi.spyOn(sender.encryptor, "encrypt");
+    const sending = [sendText(sender, room, "hello")];
+    await vi.waitFor(() => expect(encrypting).toHaveBeenCalledTimes(1));
+    sender.goAway();
+    await sender.comeBack();
+    sending.push(sendText(sender, plain, "elsewhere"));
+    await expect.poll(requests.count).toBe(1);
+    members.resolve();
+    expect(await prepared).toMatchObject({ code: "ENCRYPTION_UNAVAILABLE" });
+    await expect.poll(requests.count).toBe(2);
+    const inStore = async () => {
+      if (sender.encryption === undefined) throw new Error("the store is away");
+      return (await new OutboxRecords(sender.encryption).load()).map(({ event }) => event.type);
+    };
+    expect(await inStore()).toEqual(["m.room.message", "m.room.encrypted"]);
+    sends.resolve();
+    await Promise.all(sending);
+    expect(await inStore()).toEqual([]);
   });
 
   it("what was encrypted before still goes out, once", async () => {

@@ -30,6 +30,9 @@ export interface PlainEvent {
   readonly content: JsonObject;
 }
 
+/** Makes the changes that hold a ciphertext. */
+export type Keep = (ciphertext: JsonObject) => readonly Change[];
+
 /** How often the device lists are asked for before a message goes to the devices that are known. */
 const MAX_FAILED_ROUNDS = 3;
 
@@ -71,44 +74,50 @@ export class Encryptor {
   async prepare(roomId: string, signal?: AbortSignal): Promise<void> {
     await clientErrors(async () => {
       const { kind } = await this.#options.rooms.encryption(roomId, signal);
-      if (kind === "encrypted") await this.#withKey(roomId, signal, async () => {});
+      if (kind === "encrypted") await this.#withKey(roomId, signal, async () => async () => {});
     });
   }
 
   /**
-   * Encrypts an event. `keep` makes the changes that hold the ciphertext, which
-   * are durable with the step of the ratchet when this resolves: then, and not
-   * before, the ciphertext may leave the process. What the event relates to
-   * (`m.relates_to`) is beside the ciphertext too, in clear, as the specification wants it.
+   * Encrypts an event. `keepIn` is told which encryption it will be committed
+   * through, more than once where that takes several attempts, and answers with
+   * what makes the changes that hold the ciphertext. They are durable with the
+   * step of the ratchet when this resolves: then, and not before, the ciphertext
+   * may leave the process. What the event relates to (`m.relates_to`) is beside
+   * the ciphertext too, in clear, as the specification wants it.
    *
    * @throws `ENCRYPTION_UNAVAILABLE` without a store; `ROOM_ENCRYPTION_UNKNOWN`, also for an algorithm that is
    * not spoken here; `NOT_SET_UP` where the keys go to signed devices only and this account has no
-   * cross-signing identity; `KeyStoreError`; what `HomeserverApi.request` throws; the signal's reason
+   * cross-signing identity; `KeyStoreError`; what `keepIn` and `HomeserverApi.request` throw; the signal's reason
    */
   encrypt(
     event: PlainEvent,
-    keep: (ciphertext: JsonObject) => readonly Change[],
+    keepIn: (encryption: Encryption) => Promise<Keep>,
     signal?: AbortSignal,
   ): Promise<JsonObject> {
     const text = JSON.stringify(event.content);
-    return this.#withKey(event.roomId, signal, async (machine, encryption) => {
-      const ciphertext = await machine.encryptRoomEvent(new RoomId(event.roomId), event.type, text);
-      const content = JSON.parse(ciphertext) as JsonObject;
-      await encryption.commit(keep(content));
-      return content;
+    return this.#withKey(event.roomId, signal, async (encryption) => {
+      const keep = await keepIn(encryption);
+      return async (machine) => {
+        const ciphertext = await machine.encryptRoomEvent(new RoomId(event.roomId), event.type, text);
+        const content = JSON.parse(ciphertext) as JsonObject;
+        await encryption.commit(keep(content));
+        return content;
+      };
     });
   }
 
-  /** Runs work on the engine at a moment when all devices have the room's key. */
+  /** Runs work on the engine at a moment when all devices have the room's key; `workOn` makes it for the encryption it is run on. */
   #withKey<T>(
     roomId: string,
     signal: AbortSignal | undefined,
-    work: (machine: OlmMachine, encryption: Encryption) => Promise<T>,
+    workOn: (encryption: Encryption) => Promise<(machine: OlmMachine) => Promise<T>>,
   ): Promise<T> {
     return this.#rooms.run(roomId, async () => {
       signal?.throwIfAborted();
       for (let claims = 0; ; ) {
         const encryption = this.#available(roomId);
+        const work = await workOn(encryption);
         const step = await this.#step(encryption, roomId, { signal, claim: claims < MAX_CLAIMS, work });
         if (step.kind === "done") return step.result;
         if (step.kind === "claim") claims += 1;
@@ -129,7 +138,7 @@ export class Encryptor {
     options: {
       readonly signal: AbortSignal | undefined;
       readonly claim: boolean;
-      readonly work: (machine: OlmMachine, encryption: Encryption) => Promise<T>;
+      readonly work: (machine: OlmMachine) => Promise<T>;
     },
   ): Promise<Step<T>> {
     const { rooms } = this.#options;
@@ -152,7 +161,7 @@ export class Encryptor {
           .shareRoomKey(new RoomId(roomId), this.#userIds(targets), settings)
           .catch((cause) => this.#notShared(roomId, cause));
         if (shares.length > 0) return { kind: "share", requests: shares.map(engineRequest) };
-        return { kind: "done", result: await work(machine, encryption) };
+        return { kind: "done", result: await work(machine) };
       });
       if (step.kind === "claim") await encryption.send(step.request, signal);
       return step;

@@ -49,11 +49,13 @@ export class OutboxStore {
     }
   }
 
-  /** A place for an event among records. */
-  place(name: string, records: OutboxRecords): ItemRecord {
+  /** The place of an event among these records, which it is given where it has one among others, or none. */
+  place(item: OutboxItem, records: OutboxRecords): ItemRecord {
+    if (item.record?.records === records) return item.record;
     // What was settled under this name before is not this event.
-    this.#settled.delete(name);
-    return { records, key: records.nextKey() };
+    this.#settled.delete(item.name);
+    item.record = { records, key: records.nextKey() };
+    return item.record;
   }
 
   /** Takes an event out, with its event id if it was sent: now, or when its store is there again. */

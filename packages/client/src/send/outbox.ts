@@ -13,7 +13,7 @@ import { closedError, type ItemRecord, OutboxItem, type Sent } from "./outbox-it
 import { OutboxRecords, type OutgoingEvent } from "./outbox-record.ts";
 import { OutboxStore } from "./outbox-store.ts";
 import { pause } from "./pause.ts";
-import { asClientError } from "./refusal.ts";
+import { asClientError, pausedError } from "./refusal.ts";
 import { ENCRYPTED, REDACTION, wireForm } from "./wire-form.ts";
 
 /** What an {@link Outbox} is made of. */
@@ -145,7 +145,8 @@ export class Outbox {
         if (known !== undefined) return this.#answer(item, known);
         if (!item.ready) {
           // Where it was to be written in a store that has gone away since, it is not.
-          if (item.record?.records !== records) item.record = records && this.#store.place(item.name, records);
+          if (records === undefined) item.record = undefined;
+          else this.#store.place(item, records);
           await this.#write(item, signal);
         }
         return this.#deliverInTurn(item);
@@ -179,11 +180,15 @@ export class Outbox {
 
   async #encrypt(item: OutboxItem, signal: AbortSignal): Promise<void> {
     const { rooms, encryptor } = this.#options;
-    const { record } = item;
-    const { encryption } = this.#options;
-    const inReach = record !== undefined && record.records.encryption === encryption();
-    const put = inReach ? (event: OutgoingEvent) => record.records.put(record.key, event) : undefined;
-    item.become(await wireForm(item.event, { rooms, encryptor, put, signal }));
+    // The store may have been opened again since, or another: the record is made for the one that commits it.
+    const placeIn = async (encryption: Encryption): Promise<(event: OutgoingEvent) => Change> => {
+      const records = await this.#store.records();
+      if (records?.encryption !== encryption) throw pausedError(item.event.roomId);
+      const { key } = this.#store.place(item, records);
+      return (event) => records.put(key, event);
+    };
+    const place = this.#options.encryption() === undefined ? undefined : placeIn;
+    item.become(await wireForm(item.event, { rooms, encryptor, place, signal }));
   }
 
   #deliverInTurn(item: OutboxItem): void {

@@ -1,6 +1,7 @@
 import type { Change } from "@holdfast/key-store-core";
+import type { Encryption } from "../crypto/encryption.ts";
 import type { Rooms } from "../rooms/rooms.ts";
-import type { Encryptor } from "./encryptor.ts";
+import type { Encryptor, Keep } from "./encryptor.ts";
 import type { OutgoingEvent } from "./outbox-record.ts";
 import { pausedError } from "./refusal.ts";
 
@@ -12,8 +13,8 @@ const REACTION = "m.reaction";
 export interface WireFormOptions {
   readonly rooms: Rooms;
   readonly encryptor: Encryptor;
-  /** Makes the change that writes an event down; `undefined` while there is no store. */
-  readonly put: ((event: OutgoingEvent) => Change) | undefined;
+  /** Finds the event a place in the store of an encryption, and answers with what makes the change that writes it there; `undefined` while there is no store. */
+  readonly place: ((encryption: Encryption) => Promise<(event: OutgoingEvent) => Change>) | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -26,18 +27,21 @@ export interface WireFormOptions {
  * @throws as {@link Encryptor.encrypt}
  */
 export async function wireForm(event: OutgoingEvent, options: WireFormOptions): Promise<OutgoingEvent> {
-  const { rooms, encryptor, put, signal } = options;
+  const { rooms, encryptor, place, signal } = options;
   const { roomId, type } = event;
   if (type === ENCRYPTED || type === REDACTION) return event;
   const { kind } = await rooms.encryption(roomId, signal);
   if (kind === "plain") return event;
-  if (put === undefined) throw pausedError(roomId);
+  if (place === undefined) throw pausedError(roomId);
   if (type === REACTION) return event;
   let wire = event;
-  const keep = (content: OutgoingEvent["content"]): Change[] => {
-    wire = { ...event, type: ENCRYPTED, content };
-    return [put(wire)];
+  const keepIn = async (encryption: Encryption): Promise<Keep> => {
+    const put = await place(encryption);
+    return (content) => {
+      wire = { ...event, type: ENCRYPTED, content };
+      return [put(wire)];
+    };
   };
-  await encryptor.encrypt(event, keep, signal);
+  await encryptor.encrypt(event, keepIn, signal);
   return wire;
 }
