@@ -3,7 +3,7 @@ import { type DevHomeserver, startDevHomeserver } from "@holdfast/dev-homeserver
 import type { Party } from "@holdfast/dev-homeserver/party";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { JsonObject } from "../src/http/homeserver-api.ts";
-import { RoomActions } from "../src/rooms/room-actions.ts";
+import { type CreateRoomOptions, RoomActions } from "../src/rooms/room-actions.ts";
 import { htmlContent, textContent } from "../src/send/content.ts";
 import { Messages } from "../src/send/messages.ts";
 import { fault, hangUp, MEGOLM, party } from "./support/dev-rooms.ts";
@@ -167,9 +167,24 @@ describe("a file", () => {
 });
 
 describe("rooms", () => {
+  it("are not made encrypted where anybody may join, or where that is said, and as is said otherwise", async () => {
+    const own = { type: "m.room.encryption", state_key: "", content: { ...MEGOLM, rotation_period_msgs: 7 } };
+    const periodOf = async (options: CreateRoomOptions) => {
+      const state = await sender.stateEvents(await actions.createRoom(options));
+      return state
+        .filter(({ type }) => type === "m.room.encryption")
+        .map(({ content }) => content.rotation_period_msgs);
+    };
+    expect(await periodOf({})).toEqual([undefined]);
+    expect(await periodOf({ public: true })).toEqual([]);
+    expect(await periodOf({ public: true, encrypted: true })).toEqual([undefined]);
+    expect(await periodOf({ encrypted: false })).toEqual([]);
+    expect(await periodOf({ initialState: [own] })).toEqual([7]);
+  });
+
   it("are made encrypted, joined, left, and others invited to them", async () => {
     const alice = await party(homeserver, "alice");
-    const id = await actions.createRoom({ name: "ours", encrypted: true, invite: [alice.userId] });
+    const id = await actions.createRoom({ name: "ours", invite: [alice.userId] });
     await alice.join(id);
     await messages.sendText(id, "before any sync");
     expect(await read(alice)).toEqual([{ msgtype: "m.text", body: "before any sync" }]);

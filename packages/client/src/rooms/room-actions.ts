@@ -11,7 +11,7 @@ export interface CreateRoomOptions {
   readonly topic?: string | undefined;
   /** User ids. */
   readonly invite?: readonly string[] | undefined;
-  /** Whether it is encrypted from its first event on. Default: `false`. */
+  /** Whether it is encrypted from its first event on. Default: `true`, and `false` for a room that is `public`. */
   readonly encrypted?: boolean | undefined;
   /** Whether anybody may join. Default: `false`, those who are invited may. */
   readonly public?: boolean | undefined;
@@ -19,7 +19,7 @@ export interface CreateRoomOptions {
   readonly isDirect?: boolean | undefined;
   /** The local part of an alias, such as `lobby`. Default: it has none. */
   readonly alias?: string | undefined;
-  /** More state for it to begin with, as the body of `/createRoom` has it. */
+  /** More state for it to begin with, as the body of `/createRoom` has it. An `m.room.encryption` here is used as it is. */
   readonly initialState?: readonly JsonObject[] | undefined;
   /** More of that body, as the specification has it. */
   readonly more?: JsonObject | undefined;
@@ -54,7 +54,9 @@ export class RoomActions {
 
   /** Makes a room, and answers with its id. Not tried again where the outcome is open: there would be two. */
   async createRoom(options: CreateRoomOptions = {}): Promise<string> {
-    const { name, topic, invite, encrypted = false, isDirect, alias, initialState = [], more, signal } = options;
+    const { name, topic, invite, isDirect, alias, initialState = [], more, signal } = options;
+    const { encrypted = options.public !== true } = options;
+    const said = initialState.some(({ type }) => type === "m.room.encryption");
     const encryption = { type: "m.room.encryption", state_key: "", content: { algorithm: MEGOLM } };
     const body: JsonObject = {
       preset: options.public === true ? "public_chat" : "private_chat",
@@ -65,7 +67,7 @@ export class RoomActions {
       is_direct: isDirect,
       room_alias_name: alias,
       ...more,
-      initial_state: [...(encrypted ? [encryption] : []), ...initialState],
+      initial_state: [...(encrypted && !said ? [encryption] : []), ...initialState],
     };
     return this.#roomId(() => this.#api.request("POST", "/v3/createRoom", { body, signal }));
   }
