@@ -2,6 +2,7 @@ import { type DevHomeserver, startDevHomeserver } from "@holdfast/dev-homeserver
 import { DeviceId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CrossSigning } from "../src/trust/cross-signing/cross-signing.ts";
+import { Verifications } from "../src/trust/verification/verifications.ts";
 import { Device, newUser } from "./trust/device.ts";
 import { accepting, verifying } from "./trust/verifying.ts";
 
@@ -83,6 +84,28 @@ describe("verifying another user", () => {
       (await machine.getIdentity(new UserId(bob.user.userId)))?.isVerified(),
     );
     expect(verified).toBe(true);
+  });
+
+  it("is asked of whom a message names, and costs nobody else a request", async () => {
+    await using alice = await Device.of(await newUser(homeserver, "alice"));
+    const requests: string[] = [];
+    const end = homeserver.use((call, next) => {
+      requests.push(call.route);
+      return next();
+    });
+    const [roomId, eventId, sender] = ["!room:localhost", "$asks", "@mallory:localhost"];
+    const verifications = new Verifications({ encryption: alice.encryption, sendToRoom: async () => "$sent" });
+    const asking = (to: string) =>
+      verifications.receiveRoomEvent({
+        ...{ roomId, eventId, sender, type: "m.room.message", timestamp: Date.now() },
+        content: { msgtype: "m.key.verification.request", to, from_device: "M", methods: ["m.sas.v1"] },
+        raw: { type: "m.room.message", event_id: eventId, sender, content: {}, origin_server_ts: Date.now() },
+      });
+    await asking("@somebody:localhost");
+    expect(requests).toEqual([]);
+    await asking(alice.user.userId);
+    expect(requests).toContain("/_matrix/client/v3/keys/query");
+    end();
   });
 });
 

@@ -160,6 +160,8 @@ export class Verifications {
     if (this.#parts.sendToRoom === undefined) return;
     const asks = type === "m.room.message" && content.msgtype === REQUEST;
     if (!asks && !type.startsWith("m.key.verification.")) return;
+    // Whoever is in the room can ask whomever they like: it costs nothing here what others are asked.
+    if (asks && content.to !== this.#encryption.userId) return;
     // What this device has sent, as the homeserver shows it again.
     if (raw.unsigned?.transaction_id !== undefined) return;
     await this.#guarded(sender, async () => {
