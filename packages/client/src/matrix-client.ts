@@ -176,7 +176,7 @@ export class MatrixClient implements AsyncDisposable {
    * when the homeserver has it. It is durable before it is first sent: after a
    * crash it is sent again, under the same transaction id.
    *
-   * @throws `REQUEST_REFUSED`, `ROOM_ENCRYPTION_UNKNOWN`, `ENCRYPTION_UNAVAILABLE`, `CLOSED`, the signal's reason
+   * @throws `REQUEST_REFUSED`, `LOGIN_REFUSED`, `ROOM_ENCRYPTION_UNKNOWN`, `ENCRYPTION_UNAVAILABLE`, `CLOSED`, the signal's reason
    */
   send(roomId: string, type: string, content: JsonObject, options?: SendOptions): Promise<Sent> {
     return this.#connected().outbox.send(roomId, type, content, options);

@@ -77,7 +77,9 @@ describe("sending", () => {
   it("keeps an event for the next session where this one has ended", async () => {
     const { sender, alice, room } = await stage.talk();
     fault(homeserver, { route: SEND }, 1, refuse(401, "M_UNKNOWN_TOKEN"));
-    await expect(sendText(sender, room, "hello")).rejects.toMatchObject({ code: "REQUEST_REFUSED" });
+    const error = await sendText(sender, room, "hello").catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: "LOGIN_REFUSED", cause: { errcode: "M_UNKNOWN_TOKEN" } });
+    expect(error.message).toMatch(/this event stays in the outbox, and is sent when the client is opened again$/);
     await sender.close();
     const next = await stage.reopen(sender);
     await next.outbox.resume();
@@ -109,9 +111,42 @@ describe("sending", () => {
     const outcomes = Promise.allSettled(sending);
     await asked.promise;
     await sender.outbox.close();
-    const closed = { status: "rejected", reason: expect.objectContaining({ code: "CLOSED" }) };
+    const message = "the client was closed: this event was not written down, and is not sent later";
+    const closed = { status: "rejected", reason: expect.objectContaining({ code: "CLOSED", message }) };
     expect(await outcomes).toEqual([closed, closed]);
-    await expect(sendText(sender, room, "three")).rejects.toMatchObject({ code: "CLOSED" });
+    await expect(sendText(sender, room, "three")).rejects.toMatchObject({ code: "CLOSED", message });
+  });
+
+  it.each(["encrypted", "plain"])("tells whose %s event is in the outbox when the client closes", async (kind) => {
+    const { sender, room } = await stage.talk();
+    const roomId = kind === "plain" ? await sender.createRoom({}) : room;
+    const asked = Promise.withResolvers<void>();
+    fault(homeserver, { route: SEND }, 1, (call) => {
+      asked.resolve();
+      return new Promise((resolve) => call.signal.addEventListener("abort", () => resolve("hang up")));
+    });
+    const outcome = sendText(sender, roomId, "one").catch((thrown) => thrown);
+    await asked.promise;
+    await sender.close();
+    const message =
+      "the client was closed: this event stays in the outbox, and is sent when the client is opened again";
+    expect(await outcome).toMatchObject({ code: "CLOSED", message });
+    const next = await stage.reopen(sender);
+    await next.outbox.resume();
+    await sendText(next, roomId, "two");
+    expect(await types(next, roomId)).toHaveLength(2);
+  });
+
+  it("tells whose event is in memory only when the client closes", async () => {
+    const sender = await stage.bot();
+    const room = await sender.createRoom({});
+    sender.goAway();
+    const { count } = fault(homeserver, { route: SEND }, 1, () => new Promise(() => {}));
+    const outcome = sendText(sender, room, "one").catch((thrown) => thrown);
+    await expect.poll(count).toBe(1);
+    await sender.outbox.close();
+    const message = "the client was closed: this event was not written down, and is not sent later";
+    expect(await outcome).toMatchObject({ code: "CLOSED", message });
   });
 
   it("is refused, and says why, where what is in the outbox cannot be read", async () => {

@@ -19,6 +19,8 @@ export class OutboxItem {
   record: ItemRecord | undefined;
   /** Whether it is written down as it goes to the homeserver, or need not be. */
   ready: boolean;
+  /** Whether it is written down, so that the next process sends it if this one does not. */
+  written: boolean;
   readonly #settled = Promise.withResolvers<Sent>();
   readonly #given = new AbortController();
   #event: OutgoingEvent;
@@ -29,6 +31,7 @@ export class OutboxItem {
     this.#event = event;
     this.record = record;
     this.ready = record !== undefined;
+    this.written = this.ready;
     // Of an event left from an earlier process nobody waits to hear.
     this.#settled.promise.catch(() => {});
   }
@@ -72,6 +75,7 @@ export class OutboxItem {
   /** Goes on as what an earlier opening of the store has written down under the same name. */
   takeOver(event: OutgoingEvent, record: ItemRecord): void {
     this.record = record;
+    this.written = true;
     if (this.ready) return;
     this.become(event);
     this.ready = true;
@@ -97,8 +101,19 @@ export class OutboxItem {
   }
 }
 
-/** What everything in the outbox ends with when the client closes. */
-export function closedError(): MatrixClientError {
-  const message = "the client was closed: what is in the outbox is sent when it is opened again";
-  return new MatrixClientError("CLOSED", message);
+/** What an event ends with when the client closes. */
+export function closedError({ written }: { readonly written: boolean }): MatrixClientError {
+  return new MatrixClientError("CLOSED", `the client was closed: ${whatBecomes(written)}`);
+}
+
+/** What an event ends with when the homeserver does not take the client's token any more. */
+export function sessionEndedError({ written }: OutboxItem, cause: Error): MatrixClientError {
+  const message = `the homeserver ended this session (${cause.message}): ${whatBecomes(written)}`;
+  return new MatrixClientError("LOGIN_REFUSED", message, { cause });
+}
+
+function whatBecomes(written: boolean): string {
+  return written
+    ? "this event stays in the outbox, and is sent when the client is opened again"
+    : "this event was not written down, and is not sent later";
 }

@@ -4,12 +4,13 @@ import { Backoff } from "../backoff.ts";
 import type { Encryption } from "../crypto/encryption.ts";
 import { isMatrixClientError, MatrixClientError } from "../errors.ts";
 import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
+import { isHomeserverError } from "../http/homeserver-error.ts";
 import type { Rooms } from "../rooms/rooms.ts";
 import { abortable } from "./abortable.ts";
 import { deliver, type Failure, failureOf } from "./deliver.ts";
 import type { Encryptor } from "./encryptor.ts";
 import { Locks } from "./locks.ts";
-import { closedError, type ItemRecord, OutboxItem, type Sent } from "./outbox-item.ts";
+import { closedError, type ItemRecord, OutboxItem, type Sent, sessionEndedError } from "./outbox-item.ts";
 import { OutboxRecords, type OutgoingEvent } from "./outbox-record.ts";
 import { OutboxStore } from "./outbox-store.ts";
 import { pause } from "./pause.ts";
@@ -79,7 +80,9 @@ export class Outbox {
    *
    * @throws `REQUEST_REFUSED` where the homeserver refuses the event, which is then dropped;
    * `ROOM_ENCRYPTION_UNKNOWN`, `ENCRYPTION_UNAVAILABLE`, `NOT_SET_UP` as the encryptor does, nothing is then sent;
-   * `CONFIG` for a type that is not sent this way; `CLOSED`; the signal's reason
+   * `LOGIN_REFUSED` where the homeserver has ended the session, and `CLOSED`: where it was written down before, it
+   * stays in the outbox and is sent when the client is opened again, which the message says;
+   * `CONFIG` for a type that is not sent this way; the signal's reason
    */
   async send(roomId: string, type: string, content: JsonObject, options: SendOptions = {}): Promise<Sent> {
     if (type === "m.room.encrypted" || type === REDACTION) {
@@ -112,9 +115,9 @@ export class Outbox {
     return [new OutboxRecords(encryption).forgetSent(owner)];
   }
 
-  /** Ends all sends with `CLOSED`, and waits for what is under way in the store. What is in the outbox stays there. Idempotent. */
+  /** Ends all sends with `CLOSED`, and waits for what is under way in the store. What is written down stays in the outbox. Idempotent. */
   async close(): Promise<void> {
-    this.#closing.abort(closedError());
+    this.#closing.abort(closedError({ written: false }));
     await Promise.all(this.#work);
   }
 
@@ -167,9 +170,11 @@ export class Outbox {
   async #write(item: OutboxItem, signal: AbortSignal): Promise<void> {
     await this.#encrypt(item, signal);
     const { record, event } = item;
-    if (event.type !== ENCRYPTED && record !== undefined) {
+    if (event.type === ENCRYPTED) item.written = true;
+    else if (record !== undefined) {
       try {
         await record.records.encryption.commit([record.records.put(record.key, event)]);
+        item.written = true;
       } catch (error) {
         // What is not encrypted needs no store: without one it is kept in memory.
         if (!isKeyStoreError(error)) throw error;
@@ -224,9 +229,10 @@ export class Outbox {
 
   /** The client closes: the event stays. Or everybody who waited has given up: it goes. */
   async #abort(item: OutboxItem, reason: unknown): Promise<void> {
-    if (!this.#closing.signal.aborted) await this.#store.settle(item, undefined);
+    const closing = this.#closing.signal.aborted;
+    if (!closing) await this.#store.settle(item, undefined);
     this.#forget(item);
-    item.reject(reason);
+    item.reject(closing ? closedError(item) : reason);
   }
 
   /** Takes an event out, and tells those who wait: nothing of it is sent any more. */
@@ -245,7 +251,8 @@ export class Outbox {
     // What its caller was told has failed is not sent later; what nobody was told of may be.
     if (failure.kind === "refused" || (failure.kind === "impossible" && !left)) return this.#refuse(item, error);
     this.#forget(item);
-    item.reject(asClientError(error));
+    if (isHomeserverError(error)) item.reject(sessionEndedError(item, error));
+    else item.reject(isMatrixClientError(error, "CLOSED") ? closedError(item) : asClientError(error));
   }
 
   #forget(item: OutboxItem): void {
