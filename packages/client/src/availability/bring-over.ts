@@ -31,7 +31,7 @@ export interface BringOver {
  * identity of its own, the one that the homeserver publishes wins, and the other
  * is set aside, where it is kept. Answers whether anything was moved.
  *
- * @throws what `moveDevice` throws; what `openEngine` and `HomeserverApi.request` throw where both hold the device
+ * @throws what `moveDevice` throws: `ERR_KEY_STORE_CONFLICT` where both hold the device and the homeserver shows no keys of it; what `openEngine` and `HomeserverApi.request` throw where both hold the device
  */
 export async function bringOver(parts: BringOver): Promise<boolean> {
   const { from, to, device, lease, logger, signal } = parts;
@@ -40,7 +40,10 @@ export async function bringOver(parts: BringOver): Promise<boolean> {
     return outcome === "moved";
   } catch (error) {
     if (!isKeyStoreError(error, "ERR_KEY_STORE_CONFLICT")) throw error;
-    const onConflict = (await isPublished(parts)) ? "archive-target" : "archive-source";
+    const shown = await shownFor(parts);
+    // Nothing says which of them others know: neither is set aside.
+    if (shown === "unknown") throw error;
+    const onConflict = shown === "equal" ? "archive-target" : "archive-source";
     const wins = onConflict === "archive-target" ? from : to;
     logger.warn(
       `Two stores hold this device: the identity in ${wins.name} is the one that the homeserver shows; the other is set aside`,
@@ -50,14 +53,15 @@ export async function bringOver(parts: BringOver): Promise<boolean> {
   }
 }
 
-/** Whether the homeserver shows the identity that the source holds. */
-async function isPublished({ from, device, atRest, lease, api, logger, signal }: BringOver): Promise<boolean> {
+/** What the homeserver shows for the device: the identity that the source holds, another, or none. */
+async function shownFor(parts: BringOver): Promise<"equal" | "other" | "unknown"> {
+  const { from, device, atRest, lease, api, logger, signal } = parts;
   const opened = await openEngine({ keyStore: from, ...device, ...atRest, ...lease, create: "never", signal });
   const encryption = new EngineEncryption({ ...opened, api, logger });
   try {
-    return (await checkIdentity(api, encryption, signal)) === "equal";
+    return await checkIdentity(api, encryption, signal);
   } catch (error) {
-    if (isMatrixClientError(error, "IDENTITY_CONFLICT")) return false;
+    if (isMatrixClientError(error, "IDENTITY_CONFLICT")) return "other";
     throw error;
   } finally {
     await encryption.close();

@@ -32,6 +32,9 @@ export async function checkIdentity(
   const body = { device_keys: { [userId]: [deviceId] } };
   const answer = await api.request("POST", "/v3/keys/query", { body, signal, retry: "safe" });
   const shown = identityShown(answer, userId, deviceId);
+  if (shown === undefined && Object.keys(objectOf(answer.failures) ?? {}).length > 0) {
+    throw new MatrixClientError("HOMESERVER_UNREACHABLE", "the homeserver could not look up this device's keys now");
+  }
   if (shown === undefined) return "unknown";
   if (shown.ed25519 === identity.ed25519 && shown.curve25519 === identity.curve25519) return "equal";
   throw new MatrixClientError(
@@ -40,7 +43,7 @@ export async function checkIdentity(
   );
 }
 
-/** A homeserver that leaves our user out of its answer shows nothing of us, unless it says that it could not look. */
+/** A homeserver that leaves our user out of its answer shows nothing of us. */
 function identityShown(answer: JsonObject, userId: string, deviceId: string): DeviceIdentity | undefined {
   const users = objectOf(answer.device_keys);
   if (users === undefined) {
