@@ -109,6 +109,28 @@ describe("verifying another user", () => {
   });
 });
 
+describe("a listener to the state of a verification", () => {
+  it("may fail, at once or later: the verification goes on, and the log says so", async () => {
+    const user = await newUser(homeserver, "alice");
+    await using first = await Device.of(user);
+    await using second = await Device.of(user);
+    const { onRequest, asked } = accepting();
+    verifying(first, { onRequest });
+    const mine = await verifying(second).request(user.userId, first.deviceId);
+    const states: string[] = [];
+    mine.onState((state) => {
+      states.push(state);
+      throw new Error("a listener that throws");
+    });
+    mine.onState(() => Promise.reject(new Error("a listener that rejects")));
+    const theirs = await asked;
+    await Promise.all([mine.shortAuthString, theirs.shortAuthString]);
+    await Promise.all([mine.confirm(), theirs.confirm()]);
+    await Promise.all([mine.done, theirs.done]);
+    expect(states.at(-1)).toBe("done");
+  });
+});
+
 describe("a verification that fails", () => {
   /** Two devices that are about to compare. */
   async function comparing() {

@@ -310,7 +310,16 @@ export class Verification {
   #become(state: VerificationState): void {
     if (this.#state === state || this.#ended) return;
     this.#state = state;
-    for (const listener of this.#listeners) listener(state);
+    for (const listener of this.#listeners) void this.#tell(listener, state);
+  }
+
+  /** What a listener does with it is no matter of the verification. */
+  async #tell(listener: (state: VerificationState) => unknown, state: VerificationState): Promise<void> {
+    try {
+      await listener(state);
+    } catch (error) {
+      this.#parts.logger.error(`A listener to a verification's state failed: ${messageOf(error)}`);
+    }
   }
 }
 
