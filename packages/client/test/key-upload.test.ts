@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { checkIdentity } from "../src/crypto/identity-guard.ts";
+import type { HomeserverApi, JsonObject } from "../src/http/homeserver-api.ts";
 import { World } from "./support/world.ts";
 
 let world: World;
@@ -23,6 +25,10 @@ function uploads(lose: (count: number) => boolean = () => false): Record<string,
   });
   return bodies;
 }
+
+/** Whether a call asks for this device's keys and nothing else, as the client does to compare them. */
+const asksFor = (body: Record<string, unknown>, userId: string, deviceId: string): boolean =>
+  JSON.stringify(body.device_keys) === JSON.stringify({ [userId]: [deviceId] });
 
 const keyNames = (body: Record<string, unknown> | undefined): string[] =>
   Object.keys((body?.one_time_keys as object) ?? {});
@@ -126,6 +132,40 @@ describe("an upload of keys", () => {
 });
 
 describe("the identity of a device", () => {
+  it("that the homeserver has forgotten is published again, signed, with new one-time keys", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const { userId } = alice.credentials;
+    const deviceId = "BOTDEVICE";
+    const options = { accessToken: undefined, password: "password of alice", userId, deviceId };
+    const shown = async () => {
+      const answer = await bob.call("POST", "/keys/query", { device_keys: { [userId]: [deviceId] } });
+      return (answer.device_keys as Record<string, Record<string, { keys: Record<string, string> }>>)[userId]?.[
+        deviceId
+      ];
+    };
+    const sender = await world.connected(bob);
+    const first = await world.connected(alice, options as never);
+    await expect.poll(shown, { timeout: 20_000 }).toBeDefined();
+    const { identity } = first.client;
+    await first.client.close();
+    // Whoever finds it shown at the start writes that down.
+    const second = await world.connected(alice, options as never);
+    await second.client.api.request("POST", "/v3/logout", { body: {} });
+    await second.client.close();
+    expect(await shown()).toBeUndefined();
+
+    const again = await world.connected(alice, options as never);
+    expect(again.client).toMatchObject({ mode: "development", identity });
+    expect((await shown())?.keys).toEqual({
+      [`curve25519:${deviceId}`]: identity?.curve25519,
+      [`ed25519:${deviceId}`]: identity?.ed25519,
+    });
+    const roomId = await world.room([bob, alice]);
+    await sender.say(roomId, "after the logout");
+    await again.until(() => again.messages.length === 1);
+    expect(again.messages[0]).toMatchObject({ encrypted: true, content: { body: "after the logout" } });
+  });
+
   it("that the homeserver knows with other keys is never replaced: encryption is off, the rest works", async () => {
     const [alice, bob] = [await world.user("alice"), await world.user("bob")];
     const first = await world.connected(alice);
@@ -147,6 +187,61 @@ describe("the identity of a device", () => {
     const { userId, deviceId } = alice.credentials;
     const shown = await bob.call("POST", "/keys/query", { device_keys: { [userId]: [deviceId] } });
     expect(JSON.stringify(shown)).toContain(String(identity?.ed25519));
+  });
+
+  it("that could not be read back after its upload is read back after the next one", async () => {
+    const alice = await world.user("alice");
+    const { userId, deviceId } = alice.credentials;
+    const bodies = uploads();
+    const answers: string[] = [];
+    world.use(async (call, next) => {
+      const own = call.route === "/_matrix/client/v3/keys/query" && asksFor(call.body, userId, deviceId);
+      if (!own || bodies.length === 0) return next();
+      answers.push(bodies.length === 1 ? "refused" : "given");
+      if (bodies.length === 1) return { status: 403, body: { errcode: "M_FORBIDDEN", error: "not now" } };
+      return next();
+    });
+    await world.connected(alice);
+    await expect.poll(() => answers, { timeout: 20_000 }).toContain("refused");
+    // Half of the one-time keys are claimed: the engine uploads others.
+    for (let n = 0; n < 30; n += 1) {
+      await alice.call("POST", "/keys/claim", { one_time_keys: { [userId]: { [deviceId]: "signed_curve25519" } } });
+    }
+    await expect.poll(() => answers, { timeout: 20_000 }).toContain("given");
+    expect(bodies[1]?.device_keys).toBeUndefined();
+  });
+
+  it("that could not be asked for once, after somebody changed it, is asked for again", async () => {
+    const alice = await world.user("alice");
+    const { userId, deviceId } = alice.credentials;
+    await world.room([alice]);
+    let [given, changed, refused] = [0, false, 0];
+    world.use(async (call, next) => {
+      if (call.route !== "/_matrix/client/v3/keys/query" || !asksFor(call.body, userId, deviceId)) return next();
+      given += 1;
+      if (!changed || refused > 0) return next();
+      refused += 1;
+      return { status: 403, body: { errcode: "M_FORBIDDEN", error: "not now" } };
+    });
+    const client = await world.connected(alice);
+    // At the start, when the keys are read back, and when a sync says that they were uploaded.
+    await expect.poll(() => given, { timeout: 20_000 }).toBe(3);
+    const keys = { [`curve25519:${deviceId}`]: "A".repeat(43), [`ed25519:${deviceId}`]: "B".repeat(43) };
+    changed = true;
+    await alice.call("POST", "/keys/upload", {
+      device_keys: { user_id: userId, device_id: deviceId, algorithms: [], keys, signatures: {} },
+    });
+    await client.until(() => client.client.mode === "off");
+    expect(refused).toBe(1);
+    expect(client.modes.at(-1)?.error).toMatchObject({ code: "IDENTITY_CONFLICT" });
+  });
+
+  it("is not taken for unknown where the homeserver could not look it up", async () => {
+    const device = { userId: "@a:localhost", deviceId: "D", identity: { curve25519: "a", ed25519: "b" } };
+    const answering = (answer: JsonObject) => ({ request: async () => answer }) as unknown as HomeserverApi;
+    const failed = answering({ device_keys: {}, failures: { localhost: {} } });
+    await expect(checkIdentity(failed, device)).rejects.toMatchObject({ code: "HOMESERVER_UNREACHABLE" });
+    expect(await checkIdentity(answering({ device_keys: {}, failures: {} }), device)).toBe("unknown");
   });
 
   it("that another process puts in place of ours while we run ends our encryption", async () => {

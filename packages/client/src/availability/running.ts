@@ -1,8 +1,9 @@
-import { type Change, isKeyStoreError, type Logger } from "@holdfast/key-store-core";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Change, isKeyStoreError, type Logger, messageOf } from "@holdfast/key-store-core";
+import { Backoff } from "../backoff.ts";
 import { discardOutboundSessions } from "../crypto/discard-outbound.ts";
 import type { Encryption, RoomKey } from "../crypto/encryption.ts";
 import { EngineEncryption } from "../crypto/engine-encryption.ts";
-import { checkIdentity } from "../crypto/identity-guard.ts";
 import type { SendToRoom } from "../crypto/outgoing.ts";
 import { OutgoingPump } from "../crypto/outgoing-pump.ts";
 import { HeldEvents } from "../delivery/held-events.ts";
@@ -11,6 +12,7 @@ import { InboxDelivery } from "../delivery/inbox-delivery.ts";
 import type { PersistenceParts } from "../delivery/persistent-hand-over.ts";
 import { SetAside } from "../delivery/set-aside.ts";
 import type { OpenedEngine } from "../engine/open-olm-machine.ts";
+import { isMatrixClientError } from "../errors.ts";
 import type { UndecryptableEvent } from "../events.ts";
 import type { HomeserverApi } from "../http/homeserver-api.ts";
 import { DurableSync, type ProcessedToDevice, type RoomsInSync } from "../sync/durable-sync.ts";
@@ -44,6 +46,9 @@ export interface RunningParts extends PersistenceParts, Omit<TimelineParts, "use
   /** Encryption cannot go on with this device: another identity, a store that was rolled back. */
   readonly onFatal: (error: unknown) => void;
 }
+
+/** How often the homeserver is asked for this device's keys after it said that they may have changed. */
+const CHECKS = 6;
 
 /**
  * One opened device at work: syncs are taken in durably, the inbox is handed
@@ -92,7 +97,7 @@ export class Running implements SyncTarget {
     const { api, logger, sendToRoom } = parts;
     const encryption = new EngineEncryption({ engine, collection, api, logger, sendToRoom });
     try {
-      await checkIdentity(api, encryption, signal);
+      await encryption.checkIdentity(signal);
       if (parts.acceptRollback) await discardOutboundSessions(encryption);
       const inbox = await Inbox.open(collection);
       const held = await HeldEvents.open(collection, parts.maxHeld);
@@ -170,11 +175,18 @@ export class Running implements SyncTarget {
 
   /** Somebody changed the devices of this user: it may have been ours. */
   async #checkAgain(): Promise<void> {
-    try {
-      await checkIdentity(this.#parts.api, this.encryption, this.ended);
-    } catch (error) {
-      if (this.ended.aborted || isKeyStoreError(error)) return;
-      if ((error as { code?: unknown }).code === "IDENTITY_CONFLICT") this.#parts.onFatal(error);
+    const backoff = new Backoff(1_000, 60_000);
+    for (let left = CHECKS; left > 0; left -= 1) {
+      try {
+        return await this.encryption.checkIdentity(this.ended);
+      } catch (error) {
+        if (this.ended.aborted || isKeyStoreError(error)) return;
+        if (isMatrixClientError(error, "IDENTITY_CONFLICT")) return this.#parts.onFatal(error);
+        this.#parts.logger.warn(
+          `The homeserver was not asked which keys it shows for this device: ${messageOf(error)}`,
+        );
+        await pause(backoff.next(), undefined, { signal: this.ended, ref: false }).catch(() => {});
+      }
     }
   }
 }

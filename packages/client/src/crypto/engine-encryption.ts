@@ -95,6 +95,13 @@ export class EngineEncryption implements Encryption {
       await this.run((machine) => machine.markRequestAsSent(id, type, answer));
   }
 
+  /** Compares what the homeserver shows for this device with its identity, as {@link KeyUpload.check} does. */
+  checkIdentity(signal?: AbortSignal): Promise<void> {
+    return this.#upload.check(
+      signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]),
+    );
+  }
+
   flush(): Promise<void> {
     return this.#rounds.run();
   }

@@ -1,6 +1,7 @@
 import { KeyStoreError, type Logger } from "@holdfast/key-store-core";
 import { type OlmMachine, RequestType } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { Mutex } from "async-mutex";
+import { MatrixClientError } from "../errors.ts";
 import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
 import { type HomeserverError, isHomeserverError } from "../http/homeserver-error.ts";
 import { objectOf, parseObject } from "../http/json.ts";
@@ -8,6 +9,7 @@ import type { SealedCollection } from "../records/sealed-collection.ts";
 import type { Encryption } from "./encryption.ts";
 import { checkIdentity, type DeviceIdentity } from "./identity-guard.ts";
 import type { EngineRequest } from "./outgoing.ts";
+import { signedDeviceKeys } from "./signed-device-keys.ts";
 
 /** What was about to be uploaded when this was written. */
 interface UploadIntent extends JsonObject {
@@ -60,6 +62,41 @@ export class KeyUpload {
     return this.#oneAtATime.runExclusive(() => this.#send(request, signal));
   }
 
+  /**
+   * Compares what the homeserver shows for this device with its identity, and
+   * writes down that it showed the same. Where it has shown that once, and now
+   * shows nothing, the device was logged out there: the keys are published
+   * again, because the engine takes them for published.
+   *
+   * @throws `IDENTITY_CONFLICT`; `REQUEST_REFUSED` where the homeserver does not take the keys back;
+   * what `HomeserverApi.request` and `Encryption.run` throw
+   */
+  check(signal?: AbortSignal): Promise<void> {
+    return this.#oneAtATime.runExclusive(async () => {
+      const shown = await this.#check(signal);
+      const confirmed = (await this.#parts.records.get(CONFIRMED)) !== undefined;
+      if (shown === "equal" && !confirmed) await this.#writeConfirmed();
+      if (shown === "unknown" && confirmed) await this.#publishAgain(signal);
+    });
+  }
+
+  async #publishAgain(signal: AbortSignal | undefined): Promise<void> {
+    const { api, encryption, identity, logger } = this.#parts;
+    logger.warn(
+      "The homeserver has forgotten this device's keys, as after a logout there: they are published again; signatures of the device have to be made again",
+    );
+    const { userId, deviceId } = encryption;
+    const device_keys = await encryption.run((machine) => signedDeviceKeys(machine, { userId, deviceId, identity }));
+    try {
+      await api.request("POST", "/v3/keys/upload", { body: { device_keys }, signal, retry: "safe" });
+    } catch (error) {
+      if (!isHomeserverError(error)) throw error;
+      const message =
+        "the homeserver has forgotten this device's keys, and does not take them back: log in as a new device";
+      throw new MatrixClientError("REQUEST_REFUSED", message, { cause: error });
+    }
+  }
+
   async #send(request: EngineRequest, signal: AbortSignal | undefined): Promise<void> {
     const { records, encryption, logger } = this.#parts;
     const body = this.#withoutUploaded(parseObject(request.body) ?? {});
@@ -80,7 +117,7 @@ export class KeyUpload {
       // Where this one is refused, the outcome of the earlier one is as open as before.
       await this.#upload(request, rest, signal);
     }
-    if (body.device_keys !== undefined) await this.#confirm(signal);
+    await this.#confirm(signal);
   }
 
   #withoutUploaded(body: JsonObject): JsonObject {
@@ -100,15 +137,20 @@ export class KeyUpload {
     });
   }
 
-  /** Reads our keys back once after they were first uploaded: another process may have uploaded others meanwhile. */
+  /** Reads our keys back after an upload, until that has succeeded once: another process may have uploaded others meanwhile. */
   async #confirm(signal: AbortSignal | undefined): Promise<void> {
-    const { encryption, records, logger } = this.#parts;
+    const { records, logger } = this.#parts;
     if ((await records.get(CONFIRMED)) !== undefined) return;
     if ((await this.#check(signal)) === "unknown") {
       logger.warn("The homeserver took this device's keys, and does not show them yet");
       return;
     }
-    await encryption.commit([records.put(CONFIRMED, { ...this.#parts.identity })]);
+    await this.#writeConfirmed();
+  }
+
+  async #writeConfirmed(): Promise<void> {
+    const { encryption, records, identity } = this.#parts;
+    await encryption.commit([records.put(CONFIRMED, { ...identity })]);
   }
 
   #check(signal: AbortSignal | undefined): Promise<"unknown" | "equal"> {
