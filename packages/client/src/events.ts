@@ -45,7 +45,7 @@ export interface UndecryptableEvent {
 /** An invitation, or a knock of ours that waits. */
 export interface InviteEvent {
   readonly roomId: string;
-  /** Who invites; `undefined` where the homeserver does not say. */
+  /** Who invites; `undefined` for a knock, and where the homeserver does not say. */
   readonly inviter: string | undefined;
   /** What the homeserver tells of the room. */
   readonly state: readonly StrippedEvent[];

@@ -98,6 +98,18 @@ describe("a client", () => {
     const { room_id: roomId } = await alice.call("POST", "/createRoom", { invite: [bob.credentials.userId] });
     expect(await invited.promise).toMatchObject({ roomId, inviter: alice.credentials.userId });
   });
+
+  it("is told of a knock of its own, which nobody invited it to", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const told = Promise.withResolvers<{ roomId: string; inviter: string | undefined }>();
+    const reader = world.client(bob);
+    reader.client.on("invite", told.resolve);
+    await reader.client.connect();
+    const rules = { type: "m.room.join_rules", state_key: "", content: { join_rule: "knock" } };
+    const { room_id: roomId } = await alice.call("POST", "/createRoom", { initial_state: [rules] });
+    await bob.call("POST", `/knock/${encodeURIComponent(String(roomId))}`, {});
+    expect(await told.promise).toMatchObject({ roomId, inviter: undefined });
+  });
 });
 
 describe("handlers", () => {

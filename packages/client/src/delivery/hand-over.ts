@@ -1,7 +1,7 @@
 import type { Logger } from "@holdfast/key-store-core";
 import type { IncomingEvent, InviteEvent, MatrixClientEvents, ToDeviceEvent } from "../events.ts";
 import { objectOf, textOf } from "../http/json.ts";
-import type { StrippedEvent } from "../sync/room-update.ts";
+import type { StrippedUpdate } from "../sync/room-update.ts";
 import type { Handlers } from "./handlers.ts";
 import type { InboxEntry } from "./inbox.ts";
 
@@ -50,11 +50,11 @@ export async function handOver(
   }
 }
 
-/** An invitation as its handlers see it. */
-export function inviteOf({ roomId, event }: InboxEntry, userId: string): InviteEvent {
-  const state = (Array.isArray(event.events) ? event.events : []) as unknown as StrippedEvent[];
+/** An invitation, or a knock of ours, as its handlers see it. */
+export function inviteOf({ roomId, membership, state }: StrippedUpdate, userId: string): InviteEvent {
   const own = state.find(({ type, state_key }) => type === "m.room.member" && state_key === userId);
-  return { roomId, inviter: own?.sender, state };
+  // A knock is our own doing: nobody has invited us.
+  return { roomId, inviter: membership === "knock" ? undefined : own?.sender, state };
 }
 
 /** A message between devices as its handlers see it. */

@@ -4,7 +4,7 @@ import type { Encryption, RoomKey } from "../crypto/encryption.ts";
 import { Rounds } from "../crypto/rounds.ts";
 import type { IncomingEvent, UndecryptableEvent } from "../events.ts";
 import { objectOf, textOf } from "../http/json.ts";
-import type { RoomEvent } from "../sync/room-update.ts";
+import type { RoomEvent, StrippedEvent } from "../sync/room-update.ts";
 import type { DecryptionTrust } from "../trust/trust-requirement.ts";
 import { type Delivery, inviteOf, toDeviceOf } from "./hand-over.ts";
 import type { HeldEvents, HeldRecord } from "./held-events.ts";
@@ -137,7 +137,11 @@ export class InboxDelivery {
   async #open({ key, entry }: InboxRecord): Promise<Delivery | undefined> {
     const { encryption, requirement } = this.#parts;
     if (entry.kind === "to-device") return { kind: "to-device", event: toDeviceOf(entry) };
-    if (entry.kind !== "event") return { kind: "invite", event: inviteOf(entry, encryption.userId) };
+    if (entry.kind !== "event") {
+      const state = (Array.isArray(entry.event.events) ? entry.event.events : []) as unknown as StrippedEvent[];
+      const event = inviteOf({ roomId: entry.roomId, membership: entry.kind, state }, encryption.userId);
+      return { kind: "invite", event };
+    }
     const event = entry.event as RoomEvent;
     if (event.type !== "m.room.encrypted" || event.state_key !== undefined || isRedacted(event)) {
       return { kind: "event", event: incoming(entry, event.type, event.content, undefined) };

@@ -1,8 +1,7 @@
-import type { Delivery } from "../delivery/hand-over.ts";
+import { type Delivery, inviteOf } from "../delivery/hand-over.ts";
 import { incoming } from "../delivery/inbox-delivery.ts";
 import { Lanes } from "../delivery/lanes.ts";
 import { handOverPersistently, type PersistenceParts } from "../delivery/persistent-hand-over.ts";
-import type { DeliveredEvents } from "../events.ts";
 import type { RoomsInSync } from "./durable-sync.ts";
 import type { RoomEvent } from "./room-update.ts";
 import type { SyncTarget } from "./sync-loop.ts";
@@ -63,11 +62,7 @@ export class AwaySync implements SyncTarget {
     for (const room of update.stripped) {
       await rooms.takeInStripped(room, undefined);
       this.#once(`${room.membership} ${room.roomId}`, () => {
-        const own = room.state.find(
-          ({ type, state_key }) => type === "m.room.member" && state_key === this.#parts.userId,
-        );
-        const event: DeliveredEvents["invite"] = { roomId: room.roomId, inviter: own?.sender, state: room.state };
-        this.#deliver(room.roomId, { kind: "invite", event });
+        this.#deliver(room.roomId, { kind: "invite", event: inviteOf(room, this.#parts.userId) });
       });
     }
     this.#baseline = false;
