@@ -11,8 +11,8 @@ export default defineConfig({
     projects: [project("packages/client"), project("packages/dev-synapse", { include: ["test/**/*.test.ts"] })],
     // matrix-js-sdk says a great deal.
     silent: "passed-only",
-    // A Synapse takes a core for itself.
-    maxWorkers: 1,
+    // One waits for its Synapse most of the time.
+    maxWorkers: 2,
     testTimeout: 60_000,
     // The first run on a machine builds a Debian with Synapse.
     hookTimeout: 1_500_000,

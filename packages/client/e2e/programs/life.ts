@@ -11,7 +11,7 @@ export type Storage =
 /** A storage as our client takes it. */
 export function candidateOn(storage: Storage): KeyStoreCandidate {
   if (storage.kind === "sqlite") return { name: "SQLite", create: async () => new SqliteKeyStore(storage) };
-  return { name: "PostgreSQL", create: async () => new PostgresKeyStore({ url: storage.url, leaseMs: 2_000 }) };
+  return { name: "PostgreSQL", create: async () => new PostgresKeyStore({ url: storage.url, leaseMs: 4_000 }) };
 }
 
 /** One life of our client on a device, which its parent ends. */
