@@ -5,7 +5,7 @@ import type { Stores } from "./availability/stores.ts";
 import { Supervisor } from "./availability/supervisor.ts";
 import type { RoomKey } from "./crypto/encryption.ts";
 import type { SendToRoom } from "./crypto/outgoing.ts";
-import { handOver } from "./delivery/hand-over.ts";
+import { HandOvers } from "./delivery/hand-over.ts";
 import type { Handlers } from "./delivery/handlers.ts";
 import type { ErrorEvent, IncomingEvent, MatrixClientEvents } from "./events.ts";
 import type { HomeserverApi } from "./http/homeserver-api.ts";
@@ -40,6 +40,7 @@ export class Connection {
   readonly outbox: Outbox;
   readonly supervisor: Supervisor;
   readonly #parts: ConnectionParts;
+  readonly #stopping = new AbortController();
   readonly #closing = new AbortController();
   readonly #firstSync = Promise.withResolvers<void>();
   #syncing: Promise<void> | undefined;
@@ -120,8 +121,14 @@ export class Connection {
     return new Messages({ api, rooms, outbox, encryption: () => this.supervisor.encryption });
   }
 
+  /** Hands nothing over any more: what handlers are not done with stays where it is. Before streams end, which take their handlers off. */
+  stopDelivering(): void {
+    this.#stopping.abort();
+  }
+
   /** Stops all, and gives the lease back. Idempotent. */
   async close(): Promise<void> {
+    this.stopDelivering();
     this.#closing.abort();
     this.#firstSync.promise.catch(() => {});
     await this.#syncing;
@@ -133,12 +140,12 @@ export class Connection {
     const { api, options, handlers, onError, session } = this.#parts;
     const { logger } = options;
     const { device } = session;
-    const handOverParts = {
+    const handOvers = new HandOvers({
       handlers,
       userId: device.userId,
       logger,
-      onRoomEvent: (event: IncomingEvent) => this.#onRoomEvent(event),
-    };
+      onRoomEvent: (event) => this.#onRoomEvent(event),
+    });
     return {
       api,
       logger,
@@ -151,7 +158,8 @@ export class Connection {
       attempts: options.handlerAttempts,
       maxHeld: options.maxHeldEvents,
       maxSetAside: options.maxSetAside,
-      handOver: (delivery) => handOver(handOverParts, delivery),
+      handOver: (delivery) => handOvers.begin(delivery),
+      stopping: this.#stopping.signal,
       onUndecryptable: (event) => handlers.emit("undecryptable", event),
       onError,
       alsoWhenDone: async (eventId, encryption): Promise<readonly Change[]> =>

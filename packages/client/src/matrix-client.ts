@@ -5,7 +5,7 @@ import { encryptionUnavailable } from "./availability/supervisor.ts";
 import type { Environment } from "./config/variables.ts";
 import { Connection } from "./connection.ts";
 import type { DeviceIdentity } from "./crypto/identity-guard.ts";
-import { EventStream } from "./delivery/event-stream.ts";
+import { EventStreams } from "./delivery/event-stream.ts";
 import { type Handler, Handlers } from "./delivery/handlers.ts";
 import { MatrixClientError } from "./errors.ts";
 import type { IncomingEvent, MatrixClientEvents } from "./events.ts";
@@ -55,6 +55,7 @@ export interface ClientStats extends ClientStatus {
 export class MatrixClient implements AsyncDisposable {
   readonly #options: CheckedOptions;
   readonly #handlers = new Handlers<MatrixClientEvents>();
+  readonly #streams = new EventStreams<IncomingEvent>();
   readonly #ending = new AbortController();
   #stores: Stores | undefined;
   #connection: Connection | undefined;
@@ -144,13 +145,19 @@ export class MatrixClient implements AsyncDisposable {
   /**
    * Messages one after the other, for `for await`: one counts as done when the
    * next is asked for. Begin before {@link connect}, so that none is missed.
+   *
+   * Where the loop is left, the message that it was at and those that waited for
+   * it are not done: the next loop over `incoming()` begins with them, in this
+   * process or in the next one. So do messages that come while there is neither a
+   * loop nor a handler of `message`. The loop ends when the signal aborts or the client closes.
    */
   incoming(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<IncomingEvent> {
-    const stream: EventStream<IncomingEvent> = new EventStream(() => off());
-    const off = this.on("message", stream.handler);
-    const end = (): void => stream.end();
-    options.signal?.addEventListener("abort", end, { once: true });
-    this.#ending.signal.addEventListener("abort", end, { once: true });
+    this.#handlers.otherwise("message", this.#streams.handler);
+    const stream = this.#streams.open((handler) => this.on("message", handler));
+    const { signal } = options;
+    const until = signal === undefined ? this.#ending.signal : AbortSignal.any([signal, this.#ending.signal]);
+    if (until.aborted) stream.end();
+    else until.addEventListener("abort", () => stream.end(), { once: true });
     return stream;
   }
 
@@ -304,6 +311,8 @@ export class MatrixClient implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    // First: what waits for a stream that has ended would find no handler, and count as done.
+    this.#connection?.stopDelivering();
     this.#ending.abort(new MatrixClientError("CLOSED", "the client was closed"));
     await this.#connection?.close();
     await this.#stores?.close();

@@ -2,7 +2,7 @@ import type { Logger } from "@holdfast/key-store-core";
 import type { IncomingEvent, InviteEvent, MatrixClientEvents, ToDeviceEvent } from "../events.ts";
 import { objectOf, textOf } from "../http/json.ts";
 import type { StrippedUpdate } from "../sync/room-update.ts";
-import type { Handlers } from "./handlers.ts";
+import { type Handlers, Postponed } from "./handlers.ts";
 import type { InboxEntry } from "./inbox.ts";
 
 /** What can be handed to handlers. */
@@ -21,32 +21,94 @@ export interface HandOverParts {
 }
 
 /**
- * Calls every handler that a delivery concerns.
- *
- * @throws the first failure of a handler, when all have ended
+ * What is being handed over. An event that comes again meanwhile, such as when
+ * the store is back, is the same hand-over: its handlers do not run twice at once.
  */
-export async function handOver(
-  { handlers, userId, logger, onRoomEvent }: HandOverParts,
-  delivery: Delivery,
-): Promise<void> {
-  switch (delivery.kind) {
-    case "invite":
-      return handlers.emit("invite", delivery.event);
-    case "to-device":
-      return handlers.emit("toDevice", delivery.event);
-    case "event": {
-      const { event } = delivery;
-      await onRoomEvent?.(event).catch(() =>
-        logger.warn(`Event ${event.eventId} could not be taken in by the client itself`),
-      );
-      const names: ("event" | "decrypted" | "message")[] = ["event"];
-      if (event.encrypted) names.push("decrypted");
-      if (event.type === "m.room.message" && event.stateKey === undefined && event.sender !== userId)
-        names.push("message");
-      const outcomes = await Promise.allSettled(names.map((name) => handlers.emit(name, event)));
-      const failed = outcomes.find((outcome) => outcome.status === "rejected");
-      if (failed !== undefined) throw failed.reason;
-    }
+export class HandOvers {
+  readonly #parts: HandOverParts;
+  readonly #underWay = new Map<string, HandOver>();
+
+  constructor(parts: HandOverParts) {
+    this.#parts = parts;
+  }
+
+  /** Calls nothing yet. To be released by whoever has begun it. */
+  begin(delivery: Delivery): HandOver {
+    const id = delivery.kind === "event" ? delivery.event.eventId : undefined;
+    const begun = id === undefined ? undefined : this.#underWay.get(id);
+    const handOver = begun ?? new HandOver(this.#calls(delivery), () => id !== undefined && this.#underWay.delete(id));
+    if (id !== undefined) this.#underWay.set(id, handOver);
+    handOver.hold();
+    return handOver;
+  }
+
+  #calls(delivery: Delivery): (() => Promise<unknown>)[] {
+    const { handlers, userId } = this.#parts;
+    if (delivery.kind === "invite") return handlers.calls("invite", delivery.event);
+    if (delivery.kind === "to-device") return handlers.calls("toDevice", delivery.event);
+    const { event } = delivery;
+    const names: ("event" | "decrypted" | "message")[] = ["event"];
+    if (event.encrypted) names.push("decrypted");
+    if (event.type === "m.room.message" && event.stateKey === undefined && event.sender !== userId)
+      names.push("message");
+    let takenIn: Promise<void> | undefined;
+    return [() => Promise.resolve(), ...names.flatMap((name) => handlers.calls(name, event))].map(
+      (call) => async () => {
+        // Before the handlers, and once.
+        takenIn ??= this.#takeIn(event);
+        await takenIn;
+        await call();
+      },
+    );
+  }
+
+  async #takeIn(event: IncomingEvent): Promise<void> {
+    await this.#parts
+      .onRoomEvent?.(event)
+      .catch(() => this.#parts.logger.warn(`Event ${event.eventId} could not be taken in by the client itself`));
+  }
+}
+
+/** A delivery, and which of the handlers that there were when it was begun are not done with it. */
+export class HandOver {
+  readonly #onReleased: () => void;
+  #undone: readonly (() => Promise<unknown>)[];
+  #attempt: Promise<void> | undefined;
+  #holders = 0;
+
+  constructor(calls: readonly (() => Promise<unknown>)[], onReleased: () => void) {
+    this.#undone = calls;
+    this.#onReleased = onReleased;
+  }
+
+  /**
+   * Calls the handlers that are not done. Who asks while they run waits for the same.
+   *
+   * @throws the first failure of a handler, when all have ended; `Postponed` only where nothing else has failed
+   */
+  attempt(): Promise<void> {
+    this.#attempt ??= this.#call().finally(() => {
+      this.#attempt = undefined;
+    });
+    return this.#attempt;
+  }
+
+  hold(): void {
+    this.#holders += 1;
+  }
+
+  /** Whoever had it does not ask any more. */
+  release(): void {
+    this.#holders -= 1;
+    if (this.#holders === 0) this.#onReleased();
+  }
+
+  async #call(): Promise<void> {
+    const calls = this.#undone;
+    const outcomes = await Promise.allSettled(calls.map((call) => call()));
+    this.#undone = calls.filter((_, n) => outcomes[n]?.status === "rejected");
+    const failures: unknown[] = outcomes.flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
+    if (failures.length > 0) throw failures.find((failure) => !(failure instanceof Postponed)) ?? failures[0];
   }
 }
 

@@ -43,7 +43,8 @@ const MOST_PENDING = 256;
 export class InboxDelivery {
   readonly #parts: InboxDeliveryParts;
   readonly #lanes: Lanes;
-  readonly #stopped = new AbortController();
+  readonly #stop = new AbortController();
+  readonly #stopped: AbortSignal;
   readonly #pump = new Rounds(() => this.#takeFromInbox());
   readonly #commits = new Rounds(() => this.#commitDone());
   readonly #offRoomKeys: () => void;
@@ -53,6 +54,7 @@ export class InboxDelivery {
   constructor(parts: InboxDeliveryParts) {
     this.#parts = parts;
     this.#lanes = new Lanes(parts.concurrency);
+    this.#stopped = AbortSignal.any([this.#stop.signal, parts.stopping]);
     this.#offRoomKeys = parts.encryption.onRoomKeys((keys) => {
       // After the batch in which they come: only then are they there to be used.
       for (const key of keys) void this.retry(key);
@@ -96,7 +98,7 @@ export class InboxDelivery {
   /** Takes no more out; what handlers are at is left to end, without being taken out where the store has failed. */
   stop(): void {
     this.#offRoomKeys();
-    this.#stopped.abort();
+    this.#stop.abort();
   }
 
   async #decrypts(machine: Parameters<Parameters<Encryption["run"]>[0]>[0], { held }: HeldRecord): Promise<boolean> {
@@ -104,7 +106,7 @@ export class InboxDelivery {
   }
 
   async #takeFromInbox(): Promise<void> {
-    while (!this.#stopped.signal.aborted) {
+    while (!this.#stopped.aborted) {
       const page = await this.#parts.inbox.page(this.#cursor, PAGE);
       for (const record of page) {
         await this.#lanes.below(MOST_PENDING);
@@ -116,7 +118,7 @@ export class InboxDelivery {
   }
 
   async #deliver(record: InboxRecord): Promise<void> {
-    if (this.#stopped.signal.aborted) return;
+    if (this.#stopped.aborted) return;
     try {
       // Its handlers were done before, when the store failed: only what says so was lost.
       if (this.#parts.handled.has(idOf(record.entry))) return await this.#finish(record, "done");
@@ -125,8 +127,9 @@ export class InboxDelivery {
       await handOverPersistently(
         this.#parts,
         delivery,
-        (outcome) => this.#finish(record, outcome),
-        this.#stopped.signal,
+        (outcome) =>
+          this.#finish(record, outcome).catch((error) => this.#failed(error, "taking an event out of the inbox")),
+        this.#stopped,
       );
     } catch (error) {
       this.#failed(error, "delivering from the inbox");
@@ -196,7 +199,8 @@ export class InboxDelivery {
   async #finish({ key, entry }: InboxRecord, outcome: "done" | "set aside"): Promise<void> {
     const { inbox, setAside, alsoWhenDone, handled } = this.#parts;
     const eventId = idOf(entry);
-    if (eventId !== "") handled.add(eventId);
+    // What is set aside is handled only where the commit says so.
+    if (eventId !== "" && outcome === "done") handled.add(eventId);
     const also = eventId === "" ? [] : await alsoWhenDone(eventId);
     const kept = outcome === "done" ? [] : setAside.add(entry);
     this.#done.push(inbox.remove(key), ...also, ...kept);
@@ -212,7 +216,7 @@ export class InboxDelivery {
 
   /** After the store's failure all is delivered again by whoever opens it next; before, a failure is told. */
   #failed(error: unknown, doing: string): void {
-    if (this.#stopped.signal.aborted || this.#parts.encryption.deviceStore.failed.aborted) return;
+    if (this.#stopped.aborted || this.#parts.encryption.deviceStore.failed.aborted) return;
     this.#parts.onError({ error, doing });
   }
 }

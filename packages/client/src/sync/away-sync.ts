@@ -13,13 +13,16 @@ export interface AwaySyncParts extends TimelineParts, PersistenceParts {
   readonly rooms: RoomsInSync;
   /** The token committed last in the preferred store, where this process knows it. */
   readonly heldToken: string | undefined;
-  /** What was delivered meanwhile, so that it is not delivered again when the store is back. */
+  /** Events whose handlers are done: they are not delivered again, nor when the store is back. */
   readonly handled: Set<string>;
   readonly concurrency: number;
   readonly pauseMs: number;
   /** Aborts when the client closes. Until then handlers are tried again, although the store may be back meanwhile. */
   readonly closing: AbortSignal;
 }
+
+/** How many names are remembered, although the last response did not have them any more. */
+const MOST_SEEN = 10_000;
 
 /**
  * Takes sync responses in while the keys' store is away: nothing is
@@ -33,7 +36,9 @@ export class AwaySync implements SyncTarget {
   readonly #parts: AwaySyncParts;
   readonly #lanes: Lanes;
   readonly #ending = new AbortController();
+  readonly #stopped: AbortSignal;
   readonly #seen = new Set<string>();
+  #now = new Set<string>();
   #baseline: boolean;
 
   constructor(parts: AwaySyncParts) {
@@ -42,6 +47,7 @@ export class AwaySync implements SyncTarget {
     // Without a token the first response is history: what comes after it is news.
     this.#baseline = parts.heldToken === undefined;
     this.ended = this.#ending.signal;
+    this.#stopped = AbortSignal.any([parts.closing, parts.stopping]);
   }
 
   get pauseMs(): number {
@@ -54,6 +60,7 @@ export class AwaySync implements SyncTarget {
 
   async take(update: SyncUpdate, since: string | undefined, signal: AbortSignal): Promise<void> {
     const { rooms } = this.#parts;
+    this.#now = new Set();
     for (const room of update.rooms) {
       await rooms.takeIn(room, undefined);
       const events = since === undefined ? room.timeline : await newEvents(this.#parts, room, since, signal);
@@ -66,6 +73,7 @@ export class AwaySync implements SyncTarget {
       });
     }
     this.#baseline = false;
+    this.#forget();
   }
 
   /** Takes nothing more in, and leaves what handlers are at to end. */
@@ -74,19 +82,40 @@ export class AwaySync implements SyncTarget {
   }
 
   #event(roomId: string, event: RoomEvent): void {
-    this.#once(event.event_id, () => {
-      if (this.#baseline || event.type === "m.room.encrypted") return;
-      this.#parts.handled.add(event.event_id);
+    const { handled } = this.#parts;
+    const eventId = event.event_id;
+    this.#once(eventId, () => {
+      if (this.#baseline || event.type === "m.room.encrypted" || handled.has(eventId)) return;
       const entry = { roomId, event, late: false };
-      this.#deliver(roomId, { kind: "event", event: incoming(entry, event.type, event.content, undefined) });
+      const delivery: Delivery = { kind: "event", event: incoming(entry, event.type, event.content, undefined) };
+      this.#deliver(roomId, delivery, () => handled.add(eventId));
     });
   }
 
-  #deliver(roomId: string, delivery: Delivery): void {
-    this.#lanes.add(roomId, () => handOverPersistently(this.#parts, delivery, async () => {}, this.#parts.closing));
+  /** What is not done when the store is back comes again from there, and what its handlers failed at too often. */
+  #deliver(roomId: string, delivery: Delivery, onDone: () => void = () => {}): void {
+    const done = async (outcome: "done" | "set aside"): Promise<void> => {
+      if (outcome === "done") onDone();
+    };
+    // Held from now on: where it comes again from the store before its turn here, it is the same hand-over.
+    const handOver = this.#parts.handOver(delivery);
+    this.#lanes.add(roomId, () =>
+      handOverPersistently(this.#parts, delivery, done, this.#stopped).finally(() => handOver.release()),
+    );
+  }
+
+  /** Forgets what the last response did not have any more, where that is much. */
+  #forget(): void {
+    if (this.#seen.size <= MOST_SEEN) return;
+    for (const name of this.#seen) {
+      if (this.#now.has(name)) continue;
+      this.#seen.delete(name);
+      this.#parts.handled.delete(name);
+    }
   }
 
   #once(name: string, work: () => void): void {
+    this.#now.add(name);
     if (this.#seen.has(name)) return;
     this.#seen.add(name);
     work();

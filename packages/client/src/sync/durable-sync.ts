@@ -79,8 +79,8 @@ export class DurableSync {
     signal: AbortSignal,
   ): Promise<readonly ProcessedToDevice[]> {
     const { encryption, inbox, rooms } = this.#parts;
-    const entries = await this.#entries(update, since, signal);
-    return encryption.run(async (machine) => {
+    const { entries, known } = await this.#entries(update, since, signal);
+    const taken = await encryption.run(async (machine) => {
       const toDevice = await this.#receive(machine, update);
       const changes: Change[] = [];
       for (const room of update.rooms) changes.push(...(await rooms.takeIn(room, encryption)));
@@ -91,22 +91,32 @@ export class DurableSync {
       await encryption.commit(changes);
       return toDevice;
     });
+    // Only now: a response whose commit has failed comes again.
+    for (const eventId of known) this.#parts.handled.delete(eventId);
+    return taken;
   }
 
-  async #entries(update: SyncUpdate, since: string | undefined, signal: AbortSignal): Promise<InboxEntry[]> {
+  /** What goes into the inbox, and the ids of the events that do not, because they were handled before. */
+  async #entries(
+    update: SyncUpdate,
+    since: string | undefined,
+    signal: AbortSignal,
+  ): Promise<{ readonly entries: InboxEntry[]; readonly known: string[] }> {
     const { deliverHistory, handled } = this.#parts;
     const entries: InboxEntry[] = [];
+    const known: string[] = [];
     for (const room of update.rooms) {
       if (since === undefined && !deliverHistory) continue;
       const events = since === undefined ? room.timeline : await newEvents(this.#parts, room, since, signal);
       for (const event of events) {
-        if (!handled.delete(event.event_id)) entries.push({ kind: "event", roomId: room.roomId, event });
+        if (handled.has(event.event_id)) known.push(event.event_id);
+        else entries.push({ kind: "event", roomId: room.roomId, event });
       }
     }
     for (const { roomId, membership, state } of update.stripped) {
       entries.push({ kind: membership, roomId, event: { events: state } });
     }
-    return entries;
+    return { entries, known };
   }
 
   async #receive(machine: OlmMachine, update: SyncUpdate): Promise<ProcessedToDevice[]> {

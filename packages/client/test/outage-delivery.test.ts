@@ -1,0 +1,128 @@
+import type { HomeserverClient } from "@holdfast/dev-homeserver/party";
+import { type DevPostgres, startPostgres, startTcpProxy, type TcpProxy } from "@holdfast/dev-postgres";
+import type { KeyStoreCandidate } from "@holdfast/key-store-core";
+import { PostgresKeyStore } from "@holdfast/key-store-postgres";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type Watched, World } from "./support/world.ts";
+
+let server: DevPostgres;
+let proxy: TcpProxy;
+let url: string;
+let world: World;
+
+beforeAll(async () => {
+  server = await startPostgres();
+});
+
+afterAll(() => server[Symbol.asyncDispose]());
+
+beforeEach(async () => {
+  world = await World.start();
+  proxy = await startTcpProxy({ target: server });
+  url = proxy.url(await server.createDatabase());
+});
+
+afterEach(async () => {
+  await world[Symbol.asyncDispose]();
+  await proxy[Symbol.asyncDispose]();
+});
+
+const keyStores = (): KeyStoreCandidate[] => [
+  {
+    name: "PostgreSQL",
+    create: async () =>
+      new PostgresKeyStore({ url, connectTimeoutMs: 20_000, commitTimeoutMs: 2_000, operationTimeoutMs: 2_000 }),
+  },
+];
+
+/** From this call on PostgreSQL is away. */
+function cut(): void {
+  void proxy.setMode("refuse");
+  proxy.severAll();
+}
+
+async function say(user: HomeserverClient, roomId: string, body: string): Promise<void> {
+  await user.call("PUT", `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${body}`, {
+    msgtype: "m.text",
+    body,
+  });
+}
+
+/** Resolves when the client has noticed that PostgreSQL is away: it writes because a room changes. */
+async function paused(reader: Watched, alice: HomeserverClient, roomId: string): Promise<void> {
+  await alice.call("PUT", `/rooms/${encodeURIComponent(roomId)}/state/m.room.topic/`, { topic: "away" });
+  await reader.until(() => reader.client.mode === "paused");
+}
+
+describe("what is delivered while PostgreSQL is away", () => {
+  it("is not done before its handlers are: it is in the inbox when PostgreSQL is back, and comes to the next process", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const roomId = await world.room([alice, bob], false);
+    const reader = world.client(bob, { keyStores: keyStores() });
+    let calls = 0;
+    reader.client.on("message", () => {
+      calls += 1;
+      return new Promise(() => {});
+    });
+    await reader.client.connect();
+    cut();
+    await paused(reader, alice, roomId);
+    await say(alice, roomId, "important");
+    await reader.until(() => reader.messages.length === 1);
+    await proxy.setMode("pass");
+    await reader.until(() => reader.client.mode === "production");
+    await expect.poll(async () => (await reader.client.stats()).waiting?.inbox).toBe(1);
+    await reader.client.close();
+    expect(calls).toBe(1);
+
+    const again = await world.connected(bob, { keyStores: keyStores() });
+    await again.until(() => again.messages.length === 1);
+    expect(again.bodies).toEqual(["important"]);
+  });
+
+  it("comes once where PostgreSQL is back and goes away again before it has taken anything in", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const roomId = await world.room([alice, bob], false);
+    const reader = world.client(bob, { keyStores: keyStores() });
+    let returns = 0;
+    reader.client.on("mode", ({ mode, previous }) => {
+      if (mode !== "production" || previous !== "paused") return;
+      returns += 1;
+      if (returns === 1) cut();
+    });
+    await reader.client.connect();
+    cut();
+    await paused(reader, alice, roomId);
+    await say(alice, roomId, "once");
+    await reader.until(() => reader.messages.length === 1);
+    await proxy.setMode("pass");
+    await reader.until(() => returns === 1 && reader.client.mode === "paused");
+    await say(alice, roomId, "again away");
+    await reader.until(() => reader.bodies.includes("again away"));
+    await proxy.setMode("pass");
+    await reader.until(() => returns === 2);
+    await say(alice, roomId, "back");
+    await reader.until(() => reader.bodies.includes("back"));
+    expect(reader.bodies).toEqual(["once", "again away", "back"]);
+  });
+});
+
+describe("an event that is set aside", () => {
+  it("while PostgreSQL goes away is not lost: it is set aside when PostgreSQL is back", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const roomId = await world.room([alice, bob], false);
+    const reader = world.client(bob, { keyStores: keyStores(), handlerAttempts: 1 });
+    reader.client.on("message", () => {
+      throw new Error("cannot");
+    });
+    reader.client.on("error", () => {
+      if (reader.errors.length === 1) cut();
+    });
+    await reader.client.connect();
+    await say(alice, roomId, "important");
+    await reader.until(() => reader.client.mode === "paused");
+    await proxy.setMode("pass");
+    await reader.until(() => reader.client.mode === "production");
+    await expect.poll(async () => (await reader.client.stats()).waiting).toEqual({ inbox: 0, held: 0, setAside: 1 });
+  });
+});
