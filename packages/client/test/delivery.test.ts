@@ -125,3 +125,26 @@ describe("a delivery that is tried again", () => {
     expect(reader.bodies).toEqual(["once"]);
   });
 });
+
+describe("what was set aside", () => {
+  it("is all there where less is kept now, and comes back in several tries", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const roomId = await world.room([alice, bob], false);
+    const failing = world.client(bob, { handlerAttempts: 1 });
+    failing.client.on("message", () => {
+      throw new Error("cannot");
+    });
+    await failing.client.connect();
+    await send(alice, roomId, ["one", "two", "three"]);
+    await failing.until(() => failing.errors.length === 3);
+    await inInbox(failing.client, 0);
+    await failing.client.close();
+
+    const again = await world.connected(bob, { maxSetAside: 2 });
+    expect(await again.client.retrySetAside()).toBe(2);
+    expect(await again.client.retrySetAside()).toBe(1);
+    expect(await again.client.retrySetAside()).toBe(0);
+    await again.until(() => again.messages.length === 3);
+    expect(again.bodies).toEqual(["one", "two", "three"]);
+  });
+});

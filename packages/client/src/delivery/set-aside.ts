@@ -32,10 +32,13 @@ export class SetAside {
     return changes;
   }
 
-  /** The changes that put all of them back at the end of the inbox, and how many they are. */
+  /** The changes that put the oldest back at the end of the inbox, as many as are kept, and how many they are. */
   async putBack(inbox: Inbox): Promise<{ readonly changes: Change[]; readonly count: number }> {
     const records = await this.#records.list({}, { limit: Number(this.#limit) });
-    const changes = [...inbox.append(records.map(({ value }) => value)), this.#records.deleteRange({})];
+    const last = records.at(-1);
+    if (last === undefined) return { changes: [], count: 0 };
+    // There are more where the limit was higher before.
+    const changes = [...inbox.append(records.map(({ value }) => value)), this.#records.deleteRange({ lte: last.key })];
     return { changes, count: records.length };
   }
 
