@@ -1,6 +1,7 @@
 import type { DevHomeserver } from "@holdfast/dev-homeserver";
 import { DeviceId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { JsonObject } from "../src/http/homeserver-api.ts";
 import { path } from "../src/http/path.ts";
 import { RoomActions } from "../src/rooms/room-actions.ts";
 import {
@@ -117,6 +118,26 @@ describe("a message to an encrypted room", () => {
     await sendText(sender, room, "hello");
     expect(await bodiesSeenBy(alice)).toEqual(["hello"]);
     expect(await types(sender, room)).toEqual(["m.room.encrypted"]);
+  });
+
+  it("waits for no more than one try of a request of the engine that keeps failing, where it is for no device list", async () => {
+    const { sender, alice, room } = await stage.talk();
+    const upload = { route: "/keys/upload", user: sender.login.userId };
+    const { count } = fault(homeserver, upload, Number.POSITIVE_INFINITY, refuse(500, "M_UNKNOWN"));
+    const few = (response: JsonObject) => ({ ...response, device_one_time_keys_count: { signed_curve25519: 1 } });
+    await expect(sender.sync(few)).rejects.toMatchObject({ code: "HOMESERVER_UNREACHABLE" });
+    expect(count()).toBe(1);
+    await sendText(sender, room, "one");
+    await sendText(sender, room, "two");
+    expect(count()).toBe(2);
+    expect(await bodiesSeenBy(alice)).toEqual(["one", "two"]);
+    const bob = await party(homeserver, "bob");
+    await sender.api.request("POST", path`/v3/rooms/${room}/invite`, { body: { user_id: bob.userId } });
+    await bob.join(room);
+    await expect(sender.sync()).rejects.toMatchObject({ code: "HOMESERVER_UNREACHABLE" });
+    await sendText(sender, room, "three");
+    // What was sent before they came is not for them.
+    expect(await bodiesSeenBy(bob)).toEqual(["undecryptable", "undecryptable", "three"]);
   });
 
   it("goes out, and asks once, where a device has no one-time key left", async () => {

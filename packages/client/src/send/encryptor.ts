@@ -1,5 +1,5 @@
 import { type Change, type Logger, messageOf } from "@holdfast/key-store-core";
-import { type OlmMachine, RoomId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { type OlmMachine, type OutgoingRequest, RequestType, RoomId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { Mutex } from "async-mutex";
 import type { Encryption } from "../crypto/encryption.ts";
 import { type EngineRequest, engineRequest } from "../crypto/outgoing.ts";
@@ -170,6 +170,8 @@ export class Encryptor {
 
   /** Asks for the device lists that the engine wants. They may stay old where the homeserver does not give them. */
   async #freshDeviceLists(encryption: Encryption, signal: AbortSignal | undefined): Promise<void> {
+    // It was another request that failed, as long as no device list is wanted: what is tried again does not concern this message.
+    if (this.#failedRounds > 0 && !(await encryption.run(wantsDeviceLists))) return;
     try {
       await abortable(encryption.flush(), signal);
       this.#failedRounds = 0;
@@ -203,4 +205,8 @@ export class Encryptor {
       }
     });
   }
+}
+
+async function wantsDeviceLists(machine: OlmMachine): Promise<boolean> {
+  return ((await machine.outgoingRequests()) as OutgoingRequest[]).some(({ type }) => type === RequestType.KeysQuery);
 }
