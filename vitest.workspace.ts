@@ -20,7 +20,7 @@ export default defineConfig({
       project("packages/dev-homeserver"),
       project("packages/dev-postgres"),
       project("bench"),
-      project("examples/adapter-node-sqlite"),
+      project("examples/adapter-file"),
       { extends: true, test: { name: "workspace", include: ["test/**/*.test.ts"] } },
     ],
     // Two cores: more workers would only make the time limits of a real database meaningless.

@@ -20,7 +20,11 @@ import type {
 import { MemoryCollection } from "./collection.ts";
 import type { MemoryDevice, MemoryStorage } from "./storage.ts";
 
-/** The hooks of a key store over a {@link MemoryStorage}. Each is synchronous inside, and so a transaction. */
+/**
+ * The hooks of a key store over a {@link MemoryStorage}, for adapters that
+ * keep all records in memory and something else durable. Each is synchronous
+ * inside, and so a transaction.
+ */
 export class MemoryDriver implements KeyStoreDriver {
   readonly kind = "memory";
   readonly name = "Memory";

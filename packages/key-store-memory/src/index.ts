@@ -1,2 +1,3 @@
+export { MemoryDriver } from "./driver.ts";
 export { MemoryKeyStore, type MemoryKeyStoreOptions } from "./memory-key-store.ts";
 export { MemoryStorage } from "./storage.ts";

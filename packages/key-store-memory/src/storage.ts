@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { deserialize, serialize } from "node:v8";
 import {
   type AcquireOutcome,
   type AcquireRequest,
@@ -7,12 +8,14 @@ import {
   type DeviceMove,
   type DeviceRef,
   type DeviceSummary,
+  EMPTY,
   isBehind,
   type KeyStoreUsage,
   type LeaseHolder,
   type LeaseSummary,
+  type StoredRecord,
 } from "@holdfast/key-store-core";
-import type { MemoryCollection } from "./collection.ts";
+import { MemoryCollection } from "./collection.ts";
 
 /** One device: its row, as a database would have it, and its collections. */
 export interface MemoryDevice {
@@ -29,6 +32,14 @@ export interface MemoryDevice {
   move: DeviceMove | undefined;
 }
 
+/** What a snapshot holds. */
+interface Snapshot {
+  readonly id: string;
+  readonly devices: readonly (Pick<MemoryDevice, "ref" | "epoch" | "revision" | "holder" | "move"> & {
+    readonly collections: readonly (readonly [name: string, records: readonly StoredRecord[]])[];
+  })[];
+}
+
 /** The most leases that `usage()` tells. */
 const MAX_LEASES = 1_000;
 
@@ -39,8 +50,45 @@ const MAX_LEASES = 1_000;
  */
 export class MemoryStorage {
   /** @internal */
-  readonly id = randomUUID();
+  readonly id: string;
   readonly #devices = new Map<string, MemoryDevice>();
+
+  /**
+   * @param snapshot what {@link snapshot} made of another storage, which this
+   * one then is: the same id, devices and records, and no lease in force.
+   * Default: a new storage, which has no device.
+   * @throws whatever reading it throws, where it is something else
+   */
+  constructor(snapshot?: Uint8Array) {
+    if (snapshot === undefined) {
+      this.id = randomUUID();
+      return;
+    }
+    const { id, devices } = deserialize(snapshot) as Snapshot;
+    this.id = id;
+    for (const { collections, ...row } of devices) {
+      const device = { ...newDevice(row.ref, row.move), ...row };
+      for (const [name, puts] of collections) {
+        const collection = new MemoryCollection();
+        collection.apply({ collection: name, drop: false, removed: [], deletes: [], puts });
+        device.collections.set(name, collection);
+      }
+      this.#devices.set(device.name, device);
+    }
+  }
+
+  /** Everything in it as bytes, by the structured clone of `node:v8`: for the same or a later version of Node.js. */
+  snapshot(): Uint8Array {
+    const everything = { start: EMPTY, end: undefined };
+    const devices = Array.from(this.#devices.values(), ({ ref, epoch, revision, holder, move, collections }) => {
+      const listed = Array.from(collections, ([name, collection]): [string, StoredRecord[]] => [
+        name,
+        collection.list(everything, { limit: Number.POSITIVE_INFINITY }),
+      ]);
+      return { ref, epoch, revision, holder, move, collections: listed };
+    });
+    return serialize({ id: this.id, devices } satisfies Snapshot);
+  }
 
   /** @internal What the end of a process is to a database: the leases of the instance are over. */
   detach(instance: object): void {
