@@ -89,6 +89,37 @@ describe("a client", () => {
     expect(again.bodies).toEqual(bodies);
   });
 
+  it("is not held up by a room whose missing events the homeserver does not give, and delivers them later", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const options = { timelineLimit: 2 };
+    const reader = await world.connected(bob, options);
+    const [broken, fine] = [await world.room([alice, bob], false), await world.room([alice, bob], false)];
+    const say = (room: string, body: string) =>
+      alice.call("PUT", `/rooms/${encodeURIComponent(room)}/send/m.room.message/${encodeURIComponent(body)}`, {
+        msgtype: "m.text",
+        body,
+      });
+    await say(broken, "before");
+    await reader.until(() => reader.messages.length === 1);
+    await reader.client.close();
+    for (let n = 0; n < 6; n += 1) await say(broken, `message ${n}`);
+    await say(fine, "fine");
+    const mend = world.use(async (call, next) =>
+      call.route.endsWith("/messages")
+        ? { status: 429, body: { errcode: "M_LIMIT_EXCEEDED", error: "later", retry_after_ms: 90_000 } }
+        : next(),
+    );
+    const second = await world.connected(bob, options);
+    await second.until(() => second.messages.length === 3);
+    expect([...second.bodies].sort()).toEqual(["fine", "message 4", "message 5"]);
+    await second.client.close();
+
+    mend();
+    const third = await world.connected(bob, options);
+    await third.until(() => third.messages.length === 4);
+    expect(third.bodies).toEqual(["message 0", "message 1", "message 2", "message 3"]);
+  });
+
   it("is told of an invitation, and by whom", async () => {
     const [alice, bob] = [await world.user("alice"), await world.user("bob")];
     const invited = Promise.withResolvers<{ roomId: string; inviter: string | undefined }>();

@@ -14,9 +14,10 @@ import type { JsonObject } from "../http/homeserver-api.ts";
 import { objectOf, parseObject, textOf } from "../http/json.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
 import { type DecryptionTrust, decryptionSettings } from "../trust/trust-requirement.ts";
+import { type News, OpenGaps } from "./open-gaps.ts";
 import type { RoomUpdate, StrippedUpdate } from "./room-update.ts";
 import type { SyncUpdate } from "./sync-response.ts";
-import { newEvents, type TimelineParts } from "./timeline.ts";
+import type { TimelineParts } from "./timeline.ts";
 
 /**
  * What is known of rooms, as a sync tells it. Called inside the `run` of the
@@ -57,10 +58,12 @@ const TOKEN = Buffer.from("sync-token");
 export class DurableSync {
   readonly #parts: DurableSyncParts;
   readonly #records: SealedCollection<JsonObject>;
+  readonly #gaps: OpenGaps;
 
   constructor(parts: DurableSyncParts) {
     this.#parts = parts;
     this.#records = parts.encryption.collection(CLIENT_COLLECTION);
+    this.#gaps = new OpenGaps(parts.encryption.collection("gaps"), parts);
   }
 
   /** The token committed last; `undefined` before the first sync. */
@@ -79,10 +82,10 @@ export class DurableSync {
     signal: AbortSignal,
   ): Promise<readonly ProcessedToDevice[]> {
     const { encryption, inbox, rooms } = this.#parts;
-    const { entries, known } = await this.#entries(update, since, signal);
+    const { entries, known, changes: ofGaps } = await this.#entries(update, since, signal);
     const taken = await encryption.run(async (machine) => {
       const toDevice = await this.#receive(machine, update);
-      const changes: Change[] = [];
+      const changes: Change[] = [...ofGaps];
       for (const room of update.rooms) changes.push(...(await rooms.takeIn(room, encryption)));
       for (const room of update.stripped) changes.push(...(await rooms.takeInStripped(room, encryption)));
       const own = toDevice.filter(({ type }) => !type.startsWith("m.")).map(toDeviceEntry);
@@ -96,27 +99,27 @@ export class DurableSync {
     return taken;
   }
 
-  /** What goes into the inbox, and the ids of the events that do not, because they were handled before. */
-  async #entries(
-    update: SyncUpdate,
-    since: string | undefined,
-    signal: AbortSignal,
-  ): Promise<{ readonly entries: InboxEntry[]; readonly known: string[] }> {
+  async #entries(update: SyncUpdate, since: string | undefined, signal: AbortSignal): Promise<Arrived> {
     const { deliverHistory, handled } = this.#parts;
+    const late = await this.#gaps.tryOne(signal);
+    const told: News[] = late === undefined ? [] : [late];
+    for (const room of update.rooms) {
+      const { roomId, timeline } = room;
+      if (since !== undefined) told.push(await this.#gaps.newsOf(room, since, signal));
+      else if (deliverHistory) told.push({ roomId, events: timeline, changes: [] });
+    }
     const entries: InboxEntry[] = [];
     const known: string[] = [];
-    for (const room of update.rooms) {
-      if (since === undefined && !deliverHistory) continue;
-      const events = since === undefined ? room.timeline : await newEvents(this.#parts, room, since, signal);
+    for (const { roomId, events } of told) {
       for (const event of events) {
         if (handled.has(event.event_id)) known.push(event.event_id);
-        else entries.push({ kind: "event", roomId: room.roomId, event });
+        else entries.push({ kind: "event", roomId, event });
       }
     }
     for (const { roomId, membership, state } of update.stripped) {
       entries.push({ kind: membership, roomId, event: { events: state } });
     }
-    return { entries, known };
+    return { entries, known, changes: told.flatMap(({ changes }) => changes) };
   }
 
   async #receive(machine: OlmMachine, update: SyncUpdate): Promise<ProcessedToDevice[]> {
@@ -158,6 +161,16 @@ export class DurableSync {
       }
     });
   }
+}
+
+/** What has arrived. */
+interface Arrived {
+  /** What goes into the inbox. */
+  readonly entries: readonly InboxEntry[];
+  /** The ids of events that do not, because they were handled before. */
+  readonly known: readonly string[];
+  /** What is committed besides. */
+  readonly changes: readonly Change[];
 }
 
 function toDeviceEntry(event: ProcessedToDevice): InboxEntry {

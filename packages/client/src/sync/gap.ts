@@ -14,6 +14,8 @@ export interface Gap {
   readonly to: string;
   readonly limit: number;
   readonly signal?: AbortSignal | undefined;
+  /** Whether each request is made once, and not waited for longer than 10 seconds. Default: `false`. */
+  readonly once?: boolean | undefined;
 }
 
 /** The events of a gap. */
@@ -32,15 +34,16 @@ const PAGE = 100;
  *
  * @throws what `HomeserverApi.request` throws where the homeserver cannot be asked, or refuses to answer now
  */
-export async function fillGap(api: HomeserverApi, { roomId, from, to, limit, signal }: Gap): Promise<Filled> {
+export async function fillGap(api: HomeserverApi, { roomId, from, to, limit, signal, once }: Gap): Promise<Filled> {
   const newestFirst: RoomEvent[] = [];
+  const patience = once === true ? ({ retry: "never", timeoutMs: 10_000 } as const) : {};
   let token = from;
   while (newestFirst.length < limit) {
     const query = { dir: "b", from: token, to, limit: Math.min(PAGE, limit - newestFirst.length) };
     let events: readonly unknown[];
     let next: string | undefined;
     try {
-      const page = await api.request("GET", path`/v3/rooms/${roomId}/messages`, { query, signal });
+      const page = await api.request("GET", path`/v3/rooms/${roomId}/messages`, { query, signal, ...patience });
       events = arrayOf(page.chunk);
       next = textOf(page.end);
     } catch (error) {

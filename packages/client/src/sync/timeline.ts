@@ -18,6 +18,7 @@ export interface TimelineParts {
  * the last sync, what the response left out of them included; in a room that
  * was joined meanwhile, those from the joining on.
  *
+ * @param once - whether it is not tried again where that fails
  * @throws what `HomeserverApi.request` throws where the homeserver cannot be asked
  */
 export async function newEvents(
@@ -25,12 +26,13 @@ export async function newEvents(
   update: RoomUpdate,
   since: string,
   signal: AbortSignal | undefined,
+  once = false,
 ): Promise<readonly RoomEvent[]> {
   const { roomId, timeline, limited, prevBatch } = update;
   const joinedAt = ownJoining(timeline, userId);
   if (joinedAt >= 0) return timeline.slice(joinedAt);
   if (!limited || prevBatch === undefined || update.membership !== "join") return timeline;
-  const { events, cut } = await fillGap(api, { roomId, from: prevBatch, to: since, limit: gapLimit, signal });
+  const { events, cut } = await fillGap(api, { roomId, from: prevBatch, to: since, limit: gapLimit, signal, once });
   const joinedInGap = ownJoining(events, userId);
   if (joinedInGap >= 0) return [...events.slice(joinedInGap), ...timeline];
   if (cut)
@@ -38,6 +40,11 @@ export async function newEvents(
       `More events of ${roomId} were missed than are fetched: those before the last ${events.length} are left out`,
     );
   return [...events, ...timeline];
+}
+
+/** The events from this user's last joining on; all where it is not among them. */
+export function sinceJoining(events: readonly RoomEvent[], userId: string): readonly RoomEvent[] {
+  return events.slice(Math.max(0, ownJoining(events, userId)));
 }
 
 /** Where this user has come into the room, the last time; -1 where not among these events. */
