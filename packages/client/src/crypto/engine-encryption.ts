@@ -9,7 +9,7 @@ import type { OpenCollection } from "../records/sealed-collection.ts";
 import type { Encryption, RoomKey } from "./encryption.ts";
 import type { DeviceIdentity } from "./identity-guard.ts";
 import { KeyUpload } from "./key-upload.ts";
-import { type EngineRequest, engineRequest, type RoomEventTarget, type SendToRoom } from "./outgoing.ts";
+import { type EngineRequest, engineRequest, markAsSent, type RoomEventTarget, type SendToRoom } from "./outgoing.ts";
 import { Rounds } from "./rounds.ts";
 
 /** The collection of the client's single records. */
@@ -87,12 +87,12 @@ export class EngineEncryption implements Encryption {
     const until = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
     if (request.type === RequestType.KeysUpload) return this.#upload.send(request, until);
     if (request.roomEvent !== undefined) return this.#sendRoomEvent(request, request.roomEvent);
-    const { id, type, method, path, query, body } = request;
+    const { type, method, path, query, body } = request;
     // Only the upload of cross-signing keys, which has no type, is not a thing to be asked for twice.
     const retry = type === undefined ? "limits" : "safe";
-    const answer = JSON.stringify(await this.#api.request(method, path, { query, body, signal: until, retry }));
-    if (id !== undefined && type !== undefined)
-      await this.run((machine) => machine.markRequestAsSent(id, type, answer));
+    const answer = await this.#api.request(method, path, { query, body, signal: until, retry });
+    if (request.id !== undefined && type !== undefined)
+      await this.run((machine) => markAsSent(machine, request, answer));
   }
 
   /** Compares what the homeserver shows for this device with its identity, as {@link KeyUpload.check} does. */

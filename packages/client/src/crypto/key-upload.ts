@@ -1,5 +1,4 @@
 import { KeyStoreError, type Logger } from "@holdfast/key-store-core";
-import { type OlmMachine, RequestType } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { Mutex } from "async-mutex";
 import { MatrixClientError } from "../errors.ts";
 import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
@@ -8,7 +7,7 @@ import { objectOf, parseObject } from "../http/json.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
 import type { Encryption } from "./encryption.ts";
 import { checkIdentity, type DeviceIdentity } from "./identity-guard.ts";
-import type { EngineRequest } from "./outgoing.ts";
+import { type EngineRequest, markAsSent } from "./outgoing.ts";
 import { signedDeviceKeys } from "./signed-device-keys.ts";
 
 /** What was about to be uploaded when this was written. */
@@ -157,11 +156,6 @@ export class KeyUpload {
     const { api, encryption, identity } = this.#parts;
     return checkIdentity(api, { userId: encryption.userId, deviceId: encryption.deviceId, identity }, signal);
   }
-}
-
-async function markAsSent(machine: OlmMachine, request: EngineRequest, answer: JsonObject): Promise<void> {
-  if (request.id !== undefined)
-    await machine.markRequestAsSent(request.id, RequestType.KeysUpload, JSON.stringify(answer));
 }
 
 /** How Synapse and others refuse a one-time key whose name is taken by another one. The specification has no errcode for it. */

@@ -3,12 +3,14 @@ import {
   type KeysClaimRequest,
   type KeysQueryRequest,
   type KeysUploadRequest,
+  type OlmMachine,
   RequestType,
   type RoomMessageRequest,
   type SignatureUploadRequest,
   type ToDeviceRequest,
   type UploadSigningKeysRequest,
 } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { MatrixClientError } from "../errors.ts";
 import type { JsonObject } from "../http/homeserver-api.ts";
 import { path } from "../http/path.ts";
 
@@ -51,6 +53,25 @@ export type SendToRoom = (target: RoomEventTarget, content: JsonObject) => Promi
 export function engineRequest(request: AnyRequest): EngineRequest {
   const { id, type, body } = request;
   return { id, type, body, ...endpoint(request) };
+}
+
+/**
+ * Tells the engine, inside a `run`, what the homeserver has answered.
+ *
+ * @throws `HOMESERVER_UNREACHABLE` for an answer that the engine cannot read; what comes of the request is then open
+ */
+export async function markAsSent(
+  machine: Pick<OlmMachine, "markRequestAsSent">,
+  { id, type, method, path: endpointPath }: Pick<EngineRequest, "id" | "type" | "method" | "path">,
+  answer: JsonObject,
+): Promise<void> {
+  if (id === undefined || type === undefined) return;
+  try {
+    await machine.markRequestAsSent(id, type, JSON.stringify(answer));
+  } catch (cause) {
+    const message = `the homeserver answered ${method} ${endpointPath} with something that is malformed`;
+    throw new MatrixClientError("HOMESERVER_UNREACHABLE", message, { cause });
+  }
 }
 
 /** What to send for the upload of cross-signing keys, which the engine wants no answer to. */
