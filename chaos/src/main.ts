@@ -39,7 +39,7 @@ async function mutants(
 ): Promise<void> {
   for (const store of stores) {
     await using database = store === "postgres" ? await startDatabase() : undefined;
-    keep(await control(store, database));
+    if (named.length > 1) keep(await control(store, database));
     for (const mutant of named) if (mutant.stores.includes(store)) keep(await hunt(mutant, store, database));
   }
 }

@@ -27,7 +27,7 @@ const ROUNDS_TO_CHECKPOINT = 60;
 export async function run(options: RunOptions): Promise<RunReport> {
   const { store, seed, database, say } = options;
   const began = performance.now();
-  const world = await World.start({ store, members: MEMBERS, spares: 2, pauseMs: 400, database });
+  const world = await World.start({ store, members: MEMBERS, spares: 2, pauseMs: 400, rotation: 2, database });
   const story = new Story(world, options);
   try {
     while (!story.isOver) {

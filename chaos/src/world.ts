@@ -25,6 +25,8 @@ export interface WorldOptions {
   readonly spares: number;
   /** The longest pause between two messages of a member to a room, in milliseconds. */
   readonly pauseMs: number;
+  /** After how many messages a room's key is made anew: keys travel all the time. */
+  readonly rotation: number;
   /** How long everybody may take to come to rest, in milliseconds. Default: 90,000. */
   readonly restMs?: number | undefined;
   /** A PostgreSQL to share, with the proxy in front of it. */
@@ -51,9 +53,6 @@ export async function startDatabase(): Promise<Database> {
 }
 
 const NAMES = ["anna", "bela", "cleo", "dora"];
-/** A room's key is made anew after so many messages: keys travel all the time. */
-const ROTATION_MESSAGES = 4;
-
 /** A homeserver, members in processes of their own, their rooms, and everybody who watches them. */
 export class World implements AsyncDisposable {
   readonly homeserver: DevHomeserver;
@@ -131,7 +130,7 @@ export class World implements AsyncDisposable {
     return this.end(false);
   }
 
-  async #populate({ members, store, pauseMs, database }: WorldOptions): Promise<void> {
+  async #populate({ members, store, pauseMs, rotation, database }: WorldOptions): Promise<void> {
     const url = await database?.server.createDatabase();
     for (const name of NAMES.slice(0, members)) {
       const client = await HomeserverClient.register(this.homeserver.baseUrl, name, {
@@ -148,7 +147,7 @@ export class World implements AsyncDisposable {
     await this.#connectAll();
     // Whoever sends before a member has published its keys cannot give it the room's: it is not there yet.
     for (const member of this.members) await this.#published(member);
-    const rooms = [await this.#room(true), await this.#room(true), await this.#room(false)];
+    const rooms = [await this.#room(rotation), await this.#room(rotation), await this.#room(undefined)];
     for (const member of this.members) {
       member.rooms = rooms;
       // A new life, which talks: what the first has synced is the baseline of what must arrive.
@@ -182,16 +181,16 @@ export class World implements AsyncDisposable {
     throw new Error("a member has not published its keys: see the log");
   }
 
-  async #room(encrypted: boolean): Promise<string> {
+  async #room(rotation: number | undefined): Promise<string> {
     const [creator, ...others] = this.members.map(({ client }) => client);
-    const content = { algorithm: "m.megolm.v1.aes-sha2", rotation_period_msgs: ROTATION_MESSAGES };
+    const content = { algorithm: "m.megolm.v1.aes-sha2", rotation_period_msgs: rotation };
     const made = await creator?.call("POST", "/createRoom", {
       invite: others.map(({ credentials }) => credentials.userId),
-      initial_state: encrypted ? [{ type: "m.room.encryption", state_key: "", content }] : [],
+      initial_state: rotation !== undefined ? [{ type: "m.room.encryption", state_key: "", content }] : [],
     });
     const roomId = String(made?.room_id);
     for (const other of others) await other.call("POST", `/join/${encodeURIComponent(roomId)}`, {});
-    if (encrypted) this.wire.encryptedRooms.add(roomId);
+    if (rotation !== undefined) this.wire.encryptedRooms.add(roomId);
     return roomId;
   }
 }

@@ -129,6 +129,6 @@ function unavailable(message: string): KeyStoreError {
 }
 
 function hasToken(changes: readonly CollectionChanges[]): boolean {
-  const client = changes.find(({ collection }) => collection === "client");
+  const client = changes.find(({ collection }) => collection === "client/client");
   return client?.puts.some(({ key }) => Buffer.from(key).includes(TOKEN)) ?? false;
 }

@@ -68,7 +68,7 @@ export async function killOnce(world: World, member: Member, kind: KillName, ran
       await atRequest(world, member, "/send/{eventType}/{txnId}", async () => {}, random);
       break;
     case "take over":
-      return takeOver(member, random);
+      return takeOver(world, member, random);
   }
   await member.start({ lease: leaseOf(random) });
 }
@@ -102,13 +102,16 @@ async function atRequest(
 }
 
 /** A process stands still, another takes its device, and the first goes on as if nothing had happened. */
-async function takeOver(member: Member, random: Random): Promise<void> {
+async function takeOver({ database }: World, member: Member, random: Random): Promise<void> {
   const { process: stale } = member;
   await stale.until("connected", PATIENCE_MS);
   stale.replaced = true;
   const standsStill = random.next() < 0.7;
   if (standsStill) stale.signal("SIGSTOP");
   const next = await member.start({ lease: "take-over" });
+  // Where there are outages the first may have lost the store too, and takes the device back when that has come again:
+  // it was told to take it as well. Which of the two is the writer is then anybody's guess; that only one is, is not.
+  next.replaced = database !== undefined;
   // One that stands still in a transaction of SQLite lets nobody write.
   if (!(await next.until("opened", PATIENCE_MS / 4))) stale.signal("SIGCONT");
   await pause(random.next() * 100);
@@ -117,4 +120,7 @@ async function takeOver(member: Member, random: Random): Promise<void> {
   if (off === undefined) await pause(random.next() * 100);
   await stale.kill();
   if (!(await next.until("opened", PATIENCE_MS))) await next.until("connected", PATIENCE_MS);
+  if (!next.replaced) return;
+  await next.kill();
+  await member.start();
 }

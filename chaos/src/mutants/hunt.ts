@@ -9,7 +9,7 @@ type Store = "sqlite" | "postgres";
 const REST_MS = 15_000;
 
 function worldOf(store: Store, database: Database | undefined, mutant?: string): Promise<World> {
-  return World.start({ store, members: 3, spares: 1, pauseMs: 200, restMs: REST_MS, database, mutant });
+  return World.start({ store, members: 3, spares: 1, pauseMs: 200, rotation: 1, restMs: REST_MS, database, mutant });
 }
 
 /** Runs every scenario on the packages as they are: nothing may be violated. */

@@ -31,7 +31,8 @@ export const SCENARIOS = {
     const [member] = members(world);
     for (let nth = 1; nth <= 10; nth += 1) {
       await member.process.kill();
-      await heardOf(world, member, 10);
+      await world.witness.poke(member, 2);
+      await heardOf(world, member, 6);
       const dying = await member.start({ death: { point: "after commit", nth } });
       dying.condemned = true;
       await Promise.race([dying.ended, pause(3_000)]);
@@ -46,7 +47,8 @@ export const SCENARIOS = {
     const [member] = members(world);
     for (let time = 0; time < 2; time += 1) {
       member.process.send({ order: "refuse commits", refuse: true });
-      await heardOf(world, member, 10);
+      await world.witness.poke(member, 2);
+      await heardOf(world, member, 6);
       await pause(3_500);
       member.process.send({ order: "refuse commits", refuse: false });
       await pause(500);
