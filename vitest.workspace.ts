@@ -20,6 +20,7 @@ export default defineConfig({
       project("packages/dev-homeserver"),
       project("packages/dev-postgres"),
       project("bench"),
+      project("chaos"),
       project("examples/adapter-file"),
       { extends: true, test: { name: "workspace", include: ["test/**/*.test.ts"] } },
     ],

@@ -32,7 +32,7 @@ function withoutCondition(column: "holder" | "epoch" | "revision"): Patch[] {
   ].map(([file, from]) => ({ file, from, to: from.replace(condition, "and (true or $1)") }));
 }
 
-export const MUTANTS: readonly Mutant[] = [
+const MUTANTS: readonly Mutant[] = [
   {
     name: "guard-holder",
     removes: "the holder in the guard of a commit",
