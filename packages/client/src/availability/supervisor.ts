@@ -54,6 +54,7 @@ export class Supervisor {
   #reason: string | undefined;
   #running: Running | undefined;
   #onPreferred = false;
+  #hasRun = false;
   #away: AwaySync | undefined;
   #heldToken: string | undefined;
   /** The store in the place of the one that was asked for, where it is the one to be opened again. */
@@ -152,7 +153,10 @@ export class Supervisor {
   }
 
   async #openOn(keyStore: KeyStore, mode: ClientMode, preferred: boolean, given?: AbortSignal): Promise<void> {
-    const { atRest, device, lease, onOpened, onRunning, running: parts } = this.#parts;
+    const { atRest, device, onOpened, onRunning, running: parts } = this.#parts;
+    // Taking over is for the start: two processes that did it after every outage would take the device from each other for ever.
+    const lease = { ...this.#parts.lease };
+    if (this.#hasRun && lease.lease === "take-over") lease.lease = "wait";
     const signal = given === undefined ? this.#closing.signal : AbortSignal.any([given, this.#closing.signal]);
     const opened = await openEngine({ keyStore, ...device, ...atRest, ...lease, signal });
     try {
@@ -169,6 +173,7 @@ export class Supervisor {
       return;
     }
     this.#running = running;
+    this.#hasRun = true;
     this.#onPreferred = preferred;
     this.#parts.stores.use(keyStore);
     this.#away?.end();
