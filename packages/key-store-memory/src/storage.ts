@@ -54,7 +54,7 @@ export class MemoryStorage {
   readonly #devices = new Map<string, MemoryDevice>();
 
   /**
-   * @param snapshot what {@link snapshot} made of another storage, which this
+   * @param snapshot what {@link MemoryStorage#snapshot} made of another storage, which this
    * one then is: the same id, devices and records, and no lease in force.
    * Default: a new storage, which has no device.
    * @throws whatever reading it throws, where it is something else
