@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { inspect } from "node:util";
 import {
   type DeviceRef,
@@ -63,10 +64,15 @@ export async function keyStoreFromEnv(
   return withoutSecretsInLogs(Object.defineProperties({ ...atRest, device } as KeyStoreFromEnv, getters(resolved)));
 }
 
+/** Whether a store that is not in use may hold something: one that would only be made by looking into it does not. */
+export interface MayHold {
+  readonly mayHold?: () => boolean;
+}
+
 /** What the environment says of key stores, before any was tried. */
 export interface KeyStoresFromEnv {
   /** Each makes a new store whenever it is asked to. */
-  readonly candidates: readonly LazyKeyStore[];
+  readonly candidates: readonly (LazyKeyStore & MayHold)[];
   readonly policy: OnUnavailable;
   readonly atRest: AtRest;
 }
@@ -81,13 +87,16 @@ export function keyStoresFromEnv(env: Environment, options: KeyStoreFromEnvOptio
   if (address !== undefined && atRest.key === undefined && atRest.passphrase === undefined && !atRest.plaintext) {
     misconfiguredPlaintext("PostgreSQL");
   }
-  const candidates: LazyKeyStore[] = [
+  const candidates: (LazyKeyStore & MayHold)[] = [
     ...(address === undefined ? [] : [postgresCandidate(address, storeOptions)]),
-    adapterCandidate<typeof import("@holdfast/key-store-sqlite")>(
-      "SQLite",
-      "@holdfast/key-store-sqlite",
-      ({ SqliteKeyStore }) => new SqliteKeyStore({ ...storeOptions, path }),
-    ),
+    {
+      ...adapterCandidate<typeof import("@holdfast/key-store-sqlite")>(
+        "SQLite",
+        "@holdfast/key-store-sqlite",
+        ({ SqliteKeyStore }) => new SqliteKeyStore({ ...storeOptions, path }),
+      ),
+      mayHold: () => existsSync(path),
+    },
     { name: "memory", create: async () => new MemoryKeyStore(storeOptions) },
   ];
   return { candidates, policy, atRest };

@@ -1,8 +1,10 @@
+import { existsSync } from "node:fs";
 import { type DevPostgres, startPostgres, startTcpProxy } from "@holdfast/dev-postgres";
 import type { KeyStoreCandidate } from "@holdfast/key-store-core";
 import { PostgresKeyStore } from "@holdfast/key-store-postgres";
 import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { MatrixClient } from "../src/index.ts";
 import { World } from "./support/world.ts";
 
 let server: DevPostgres;
@@ -119,5 +121,23 @@ describe("the key store is missing and must not be", () => {
     await first.client.close();
     const other = world.client(alice, { keyStores: [postgres()], key: new Uint8Array(32).fill(9) });
     await expect(other.client.connect()).rejects.toMatchObject({ code: "ERR_KEY_STORE_WRONG_KEY" });
+  });
+});
+
+describe("a client from the environment", () => {
+  it("makes no SQLite file where PostgreSQL serves", async () => {
+    const { credentials } = await world.user("alice");
+    const path = `${world.directory}/beside.sqlite`;
+    const env = {
+      DATABASE_URL: url,
+      KEY_STORE_SQLITE_PATH: path,
+      KEY_STORE_KEY: Buffer.alloc(32, 1).toString("base64"),
+      MATRIX_HOMESERVER: world.homeserver.baseUrl,
+      MATRIX_ACCESS_TOKEN: credentials.accessToken,
+    };
+    await using client = MatrixClient.fromEnv(env);
+    await client.connect();
+    expect(client).toMatchObject({ mode: "production", keyStoreAvailable: true, userId: credentials.userId });
+    expect(existsSync(path)).toBe(false);
   });
 });

@@ -7,10 +7,11 @@ import {
   resolveKeyStore,
 } from "@holdfast/key-store-core";
 import { MatrixClientError } from "../errors.ts";
+import type { MayHold } from "../key-store-from-env.ts";
 
 /** Which stores there are to choose from: the one that is asked for first. */
 export interface StoresOptions {
-  readonly candidates: readonly KeyStoreCandidate[];
+  readonly candidates: readonly (KeyStoreCandidate & MayHold)[];
   readonly onUnavailable: OnUnavailable;
   readonly logger: Logger;
 }
@@ -85,6 +86,7 @@ export class Stores {
         yield this.resolved.keyStore;
         continue;
       }
+      if (candidate.mayHold?.() === false) continue;
       const keyStore = await makeOf(candidate).catch(() => undefined);
       if (keyStore === undefined) continue;
       try {
