@@ -86,8 +86,8 @@ const MUTANTS: readonly Mutant[] = [
     patches: [
       {
         file: "client/src/sync/durable-sync.ts",
-        from: "return encryption.run(async (machine) => {",
-        to: "await encryption.commit([this.#records.put(TOKEN, { token: update.nextBatch })]); return encryption.run(async (machine) => {",
+        from: "const taken = await encryption.run(async (machine) => {",
+        to: "await encryption.commit([this.#records.put(TOKEN, { token: update.nextBatch })]); const taken = await encryption.run(async (machine) => {",
       },
     ],
     scenario: "killed at each commit",
