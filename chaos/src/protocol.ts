@@ -49,8 +49,11 @@ export type Order =
   | { readonly order: "die at"; readonly death: Death }
   /** The next commit reaches the database only when the process has looked what came of it. */
   | { readonly order: "delay commit" }
-  /** Commits fail, without having been made, until the process is told otherwise. */
-  | { readonly order: "refuse commits"; readonly refuse: boolean }
+  /**
+   * The next commit of a sync in which something was encrypted under Olm, so that sessions have moved on, fails
+   * without having been made, however often it is tried. Commits after it are made.
+   */
+  | { readonly order: "refuse commit" }
   | { readonly order: "hush" }
   | { readonly order: "talk" }
   | { readonly order: "close" };
@@ -67,6 +70,8 @@ export type Told =
   | { readonly told: "committed"; readonly holder: string; readonly epoch: string; readonly revision: string }
   /** A commit reached the database late; `applied` is what it said. */
   | { readonly told: "late commit"; readonly applied: boolean }
+  /** A commit is refused, as it was told to. */
+  | { readonly told: "refused commit" }
   | { readonly told: "sent"; readonly roomId: string; readonly eventId: string; readonly text: string }
   | { readonly told: "not sent"; readonly code: string }
   | { readonly told: "handled"; readonly eventId: string; readonly text: string }

@@ -11,6 +11,8 @@ import { die, tell } from "./channel.ts";
 import type { Deaths } from "./deaths.ts";
 
 const TOKEN = Buffer.from("sync-token");
+/** How the collection of the crypto engine's Olm sessions is called. */
+const OLM_SESSIONS = "crypto::matrix-sdk-crypto/session";
 
 /** A driver as it is, but for what is done to it: it tells the parent what was committed, and is a place to die. */
 export class ChaosDriver implements KeyStoreDriver {
@@ -18,7 +20,9 @@ export class ChaosDriver implements KeyStoreDriver {
   readonly #deaths: Deaths;
   #delayNext = false;
   #delayed: (() => Promise<void>) | undefined;
-  refusesCommits = false;
+  #refusesNext = false;
+  /** The changes of commits that are refused however often they are tried. */
+  readonly #refused = new WeakSet<readonly CollectionChanges[]>();
 
   constructor(inner: KeyStoreDriver, deaths: Deaths) {
     this.#inner = inner;
@@ -41,6 +45,11 @@ export class ChaosDriver implements KeyStoreDriver {
   /** The next commit arrives late: see `delay commit` of the protocol. */
   delayNextCommit(): void {
     this.#delayNext = true;
+  }
+
+  /** The next commit that takes in what came under Olm is refused: see `refuse commit` of the protocol. */
+  refuseNextCommit(): void {
+    this.#refusesNext = true;
   }
 
   connect(signal: AbortSignal) {
@@ -80,7 +89,6 @@ export class ChaosDriver implements KeyStoreDriver {
       mark: (guard, mark) => inner.mark(guard, mark),
       collections: () => inner.collections(),
       settle: async (holderId) => {
-        if (this.refusesCommits) throw unavailable("the look is refused");
         const state = await inner.settle(holderId);
         await this.#arrive();
         return state;
@@ -98,7 +106,12 @@ export class ChaosDriver implements KeyStoreDriver {
   async #commit(inner: DeviceDriver, guard: Guard, changes: readonly CollectionChanges[]): Promise<boolean> {
     const deaths = this.#deaths;
     deaths.at("before commit");
-    if (this.refusesCommits) throw unavailable("the commit is refused");
+    if (this.#refusesNext && hasToken(changes) && hasOlmSession(changes)) {
+      this.#refusesNext = false;
+      this.#refused.add(changes);
+      tell({ told: "refused commit" });
+    }
+    if (this.#refused.has(changes)) throw unavailable("the commit is refused");
     if (this.#delayNext) {
       this.#delayNext = false;
       this.#delayed = async () => tell({ told: "late commit", applied: await inner.commit(guard, changes) });
@@ -131,4 +144,8 @@ function unavailable(message: string): KeyStoreError {
 function hasToken(changes: readonly CollectionChanges[]): boolean {
   const client = changes.find(({ collection }) => collection === "client/client");
   return client?.puts.some(({ key }) => Buffer.from(key).includes(TOKEN)) ?? false;
+}
+
+function hasOlmSession(changes: readonly CollectionChanges[]): boolean {
+  return changes.some(({ collection, puts }) => collection.endsWith(OLM_SESSIONS) && puts.length > 0);
 }

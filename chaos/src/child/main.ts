@@ -86,9 +86,8 @@ async function obey(order: Order): Promise<void> {
       return deaths.arm(order.death);
     case "delay commit":
       return driver?.delayNextCommit();
-    case "refuse commits":
-      if (driver !== undefined) driver.refusesCommits = order.refuse;
-      return;
+    case "refuse commit":
+      return driver?.refuseNextCommit();
     case "hush":
       await talk?.end();
       return tell({ told: "hushed" });

@@ -77,7 +77,7 @@ const MUTANTS: readonly Mutant[] = [
         to: "if (false) {",
       },
     ],
-    scenario: "commits refused for a while",
+    scenario: "a commit that brings keys is refused",
     stores: ["sqlite"],
   },
   {
