@@ -101,6 +101,33 @@ describe("stored values", () => {
     expect(back.first).toEqual({ a: 1 });
   });
 
+  it("keep what they share, however many objects lie between", async () => {
+    for (const between of [0, 5, 6, 7, 8, 9, 100]) {
+      const shared = { a: 1 };
+      const others = Array.from({ length: between }, (_, nth) => ({ nth }));
+      const last = { last: true };
+      const back = (await roundTrip([shared, ...others, last, shared, last])) as object[];
+      expect(back).toStrictEqual([{ a: 1 }, ...others, { last: true }, { a: 1 }, { last: true }]);
+      expect(back.at(-2)).toBe(back[0]);
+      expect(back.at(-1)).toBe(back.at(-3));
+    }
+  });
+
+  it("are whole where a getter of theirs clones another value, and share nothing with the one before", async () => {
+    const shared = { a: 1 };
+    const inner = clone([shared]);
+    const value = {
+      shared,
+      get other() {
+        return { plain: clone([{ b: 2 }, { c: 3 }]).plain !== undefined };
+      },
+      again: { d: 4 },
+    };
+    expect(inner.plain).toBeDefined();
+    expect(clone(value).plain).toBeDefined();
+    expect(await roundTrip(value)).toStrictEqual({ shared: { a: 1 }, other: { plain: true }, again: { d: 4 } });
+  });
+
   it("keep two views of one buffer on one buffer", async () => {
     const buffer = new Uint8Array([1, 2, 3, 4]).buffer;
     const back = (await roundTrip([new Uint8Array(buffer), new Uint16Array(buffer, 2)])) as [Uint8Array, Uint16Array];

@@ -108,13 +108,12 @@ class CollectionOverlay {
     const puts: StoredRecord[] = [];
     const deletes: Uint8Array[] = [];
     const kept = new RangeSet();
-    for (const pair of this.#entries.inOrder()) {
-      const entry = pair[1];
+    this.#entries.forEachInOrder((entry, text) => {
       if (isPut(entry)) {
         puts.push(entry);
-        if (this.removes(pair[0])) kept.add({ start: pair[0], end: toText(successor(entry.key)) });
+        if (this.removes(text)) kept.add({ start: text, end: toText(successor(entry.key)) });
       } else deletes.push(entry.key);
-    }
+    });
     if (this.#dropped && puts.length === 0) return { collection, drop: true, removed: [], deletes: [], puts: [] };
     const removed: ByteRange[] = [];
     for (const range of this.#removed ?? []) for (const rest of kept.gaps(range)) removed.push(fromTextRange(rest));
@@ -145,15 +144,20 @@ export class Overlay implements RecordReader, Iterable<Change> {
 
   /** Applies a valid change; it is seen by the next read. */
   apply(change: Change): void {
-    let overlay = this.#collections.get(change.collection);
-    if (overlay === undefined) {
-      overlay = new CollectionOverlay();
-      this.#collections.set(change.collection, overlay);
-    }
-    if (change.type === "put") overlay.put(change.key, change.value);
-    else if (change.type === "delete") overlay.delete(change.key);
-    else if (change.type === "deleteRange") overlay.deleteRange(toByteRange(change.range));
-    else overlay.drop();
+    if (change.type === "put") this.put(change.collection, change.key, change.value);
+    else if (change.type === "delete") this.delete(change.collection, change.key);
+    else if (change.type === "deleteRange") this.#of(change.collection).deleteRange(toByteRange(change.range));
+    else this.#of(change.collection).drop();
+  }
+
+  /** As {@link Overlay.apply} of a put, for which no change need be made. */
+  put(collection: string, key: Uint8Array, value: Uint8Array): void {
+    this.#of(collection).put(key, value);
+  }
+
+  /** As {@link Overlay.apply} of a delete. */
+  delete(collection: string, key: Uint8Array): void {
+    this.#of(collection).delete(key);
   }
 
   /**
@@ -281,6 +285,15 @@ export class Overlay implements RecordReader, Iterable<Change> {
   peek(collection: string, key: Uint8Array): Known {
     const own = this.own(collection, key);
     return own === "unknown" && this.#base.peek !== undefined ? this.#base.peek(collection, key) : own;
+  }
+
+  #of(collection: string): CollectionOverlay {
+    let overlay = this.#collections.get(collection);
+    if (overlay === undefined) {
+      overlay = new CollectionOverlay();
+      this.#collections.set(collection, overlay);
+    }
+    return overlay;
   }
 
   async #getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {

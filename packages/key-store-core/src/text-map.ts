@@ -13,6 +13,9 @@ export class TextMap<V> {
   /** The same pairs, kept in order. */
   #tree: SortedMap<V> | undefined;
   #wasOrdered = false;
+  /** Whether all keys have come in order, and the greatest that has come. */
+  #cameInOrder = true;
+  #greatest: string | undefined;
 
   get size(): number {
     return this.#values.size;
@@ -23,7 +26,13 @@ export class TextMap<V> {
   }
 
   set(text: string, value: V): void {
-    if (this.#keys !== undefined && !this.#values.has(text)) this.#keys = undefined;
+    if (this.#greatest === undefined || text > this.#greatest) {
+      this.#greatest = text;
+      this.#keys = undefined;
+    } else if ((this.#cameInOrder || this.#keys !== undefined) && !this.#values.has(text)) {
+      this.#cameInOrder = false;
+      this.#keys = undefined;
+    }
     this.#values.set(text, value);
     this.#tree?.set(text, value);
   }
@@ -38,6 +47,8 @@ export class TextMap<V> {
     this.#values.clear();
     this.#keys = undefined;
     this.#tree = undefined;
+    this.#cameInOrder = true;
+    this.#greatest = undefined;
   }
 
   /** All pairs, in no order. */
@@ -50,11 +61,11 @@ export class TextMap<V> {
     return this.#values.values();
   }
 
-  /** All pairs, in order. Nothing is kept for it. */
-  inOrder(): Iterable<[string, V]> {
-    if (this.#tree !== undefined) return this.#tree.entries();
-    const pairs = [...this.#values];
-    return isInOrder(pairs, (pair) => pair[0]) ? pairs : pairs.sort((a, b) => (a[0] < b[0] ? -1 : 1));
+  /** Calls back with all pairs, in order. Nothing is kept for it. The map is not to be changed meanwhile. */
+  forEachInOrder(visit: (value: V, text: string) => void): void {
+    if (this.#tree !== undefined) for (const [text, value] of this.#tree.entries()) visit(value, text);
+    else if (this.#cameInOrder) this.#values.forEach(visit);
+    else for (const [text, value] of [...this.#values].sort((a, b) => (a[0] < b[0] ? -1 : 1))) visit(value, text);
   }
 
   /**
@@ -93,13 +104,13 @@ export class TextMap<V> {
     if (this.#keys !== undefined || this.#tree !== undefined) return;
     if (this.#wasOrdered) {
       const tree = sortedMap<V>();
-      for (const [text, value] of this.inOrder()) tree.set(text, value);
+      this.forEachInOrder((value, text) => tree.set(text, value));
       this.#tree = tree;
       return;
     }
     const keys = [...this.#values.keys()];
     // The order of code units, which is that of the bytes.
-    this.#keys = isInOrder(keys, (key) => key) ? keys : keys.sort();
+    this.#keys = this.#cameInOrder ? keys : keys.sort();
     this.#wasOrdered = true;
   }
 }
@@ -114,12 +125,4 @@ function placeOf(keys: readonly string[], key: string): number {
     else high = middle;
   }
   return low;
-}
-
-/** Many come in order; to see that takes less than to sort them. */
-function isInOrder<T>(items: readonly T[], keyOf: (item: T) => string): boolean {
-  for (let at = 1; at < items.length; at += 1) {
-    if (keyOf(items[at - 1] as T) > keyOf(items[at] as T)) return false; // within its length
-  }
-  return true;
 }

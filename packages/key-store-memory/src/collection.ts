@@ -4,7 +4,6 @@ import {
   EMPTY,
   type Page,
   type StoredRecord,
-  sizeOf,
   TextMap,
   toText,
 } from "@holdfast/key-store-core";
@@ -51,7 +50,7 @@ export class MemoryCollection {
   apply({ removed, deletes, puts }: CollectionChanges): void {
     for (const range of removed) for (const text of this.#textsIn(range)) this.#delete(text);
     for (const key of deletes) this.#delete(toText(key));
-    const copies = new Copies(sizeOf(puts));
+    const copies = new Copies(puts);
     for (const { key, value } of puts) this.#put(key, value, copies);
   }
 

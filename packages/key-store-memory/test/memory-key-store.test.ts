@@ -94,6 +94,21 @@ it("does not keep a large buffer alive for a small value in it", async () => {
   expect(stored?.buffer.byteLength).toBe(11);
 });
 
+it("keeps a buffer that a commit has most of, and copies nothing out of it", async () => {
+  await using store = await ready(new MemoryKeyStore());
+  const device = await opened(store);
+  const large = new Uint8Array(1_000).fill(7);
+  const puts = Array.from({ length: 60 }, (_, nth) => {
+    const [key, value] = [large.subarray(nth * 10, nth * 10 + 1), large.subarray(nth * 10 + 1, nth * 10 + 10)];
+    key[0] = nth;
+    return { type: "put" as const, collection: "c", key, value };
+  });
+  await device.commit(puts);
+  const stored = await device.get("c", Uint8Array.of(59));
+  expect(stored).toEqual(new Uint8Array(9).fill(7));
+  expect(stored?.buffer).toBe(large.buffer);
+});
+
 it("refuses a storage that is none", () => {
   const storage = {} as MemoryStorage;
   expect(() => new MemoryKeyStore({ storage })).toThrow(

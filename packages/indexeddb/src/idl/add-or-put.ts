@@ -1,7 +1,7 @@
 import { exception } from "../errors.ts";
 import type { ObjectStoreState } from "../handles/object-store-state.ts";
 import { canInjectKey, extractKey } from "../keys/key-path.ts";
-import { StoreRecord } from "../operations/store-record.ts";
+import { storeRecord } from "../operations/store-record.ts";
 import type { TransactionState } from "../transaction/transaction-state.ts";
 import { type Clone, clone } from "../values/clone.ts";
 import type { IDBRequest } from "./idb-request.ts";
@@ -31,7 +31,7 @@ export function addOrPut(state: ObjectStoreState, value: unknown, key: unknown, 
       throw exception("DataError", "a generated key cannot be put where the key path leads");
     }
   }
-  return ask(state, new StoreRecord(transaction, store, cloned, primaryKey, overwrites));
+  return ask(state, storeRecord(transaction, store, cloned, primaryKey, overwrites));
 }
 
 /** Clones a value. Getters that it calls find the transaction inactive. */

@@ -6,7 +6,7 @@ import { extractKey } from "../keys/key-path.ts";
 import { DeleteRecords } from "../operations/delete-records.ts";
 import type { CursorDirection } from "../operations/entries.ts";
 import { Iterate, type Step } from "../operations/iterate.ts";
-import { StoreRecord } from "../operations/store-record.ts";
+import { storeRecord } from "../operations/store-record.ts";
 import { RequestState } from "../request/request-state.ts";
 import { cloneDuring } from "./add-or-put.ts";
 import { MAX_UNSIGNED_LONG, requireArguments, toUnsigned } from "./convert.ts";
@@ -106,7 +106,7 @@ export class IDBCursor {
       }
     }
     const request = new RequestState(this, transaction);
-    transaction.place(new StoreRecord(transaction, store, cloned, primaryKey, true), request);
+    transaction.place(storeRecord(transaction, store, cloned, primaryKey, true), request);
     return request.target;
   }
 

@@ -3,15 +3,15 @@ import { END, ESCAPE, TAG } from "./format.ts";
 
 /** A growing array of bytes. */
 class Writer {
-  bytes = new Uint8Array(512);
+  bytes = Buffer.allocUnsafeSlow(512);
   view = new DataView(this.bytes.buffer);
   length = 0;
 
   reserve(more: number): void {
     const needed = this.length + more;
     if (needed <= this.bytes.length) return;
-    const grown = new Uint8Array(Math.max(needed, this.bytes.length * 2));
-    grown.set(this.bytes.subarray(0, this.length));
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
+    this.bytes.copy(grown, 0, 0, this.length);
     this.bytes = grown;
     this.view = new DataView(grown.buffer);
   }
@@ -19,7 +19,7 @@ class Writer {
   copy(): Uint8Array {
     // Out of Node's pool. A small Uint8Array would be cheaper to make, but a view of it, as for a string, moves it.
     const copy = Buffer.allocUnsafe(this.length);
-    copy.set(this.bytes.subarray(0, this.length));
+    this.bytes.copy(copy, 0, 0, this.length);
     return copy;
   }
 

@@ -9,8 +9,9 @@ import type { Operation } from "../transaction/operation.ts";
 import type { ReadPlan, ValueSlot } from "../transaction/read-plan.ts";
 import type { TransactionState } from "../transaction/transaction-state.ts";
 import { type Clone, clone } from "../values/clone.ts";
-import { encodeValue } from "../values/encode.ts";
+import { type EncodedValue, encodeValue } from "../values/encode.ts";
 import { removeIndexEntries } from "./index-entries.ts";
+import { PutRecord } from "./put-record.ts";
 
 const MAX_GENERATED_KEY = 2 ** 53;
 /** The number of a key generator that has given its last key. */
@@ -32,10 +33,26 @@ interface TakenKey {
 const NONE: readonly never[] = Object.freeze([]);
 
 /** A value that is ready to be stored, or the clone of one that its generated key must be put into first. */
-export type PreparedValue = { readonly stored: Uint8Array | Promise<Uint8Array> } | { readonly waiting: Clone };
+type PreparedValue = { readonly stored: EncodedValue } | { readonly waiting: Clone };
 
-/** https://www.w3.org/TR/IndexedDB-3/#store-a-record-into-an-object-store */
-export class StoreRecord implements Operation {
+/**
+ * Stores a value in an object store; where the store's generator gives the key, `key` is undefined.
+ * https://www.w3.org/TR/IndexedDB-3/#store-a-record-into-an-object-store
+ */
+export function storeRecord(
+  transaction: TransactionState,
+  store: StoreSchema,
+  value: Clone,
+  key: Uint8Array | undefined,
+  overwrites: boolean,
+): Operation {
+  if (overwrites && key !== undefined && !store.autoIncrement && store.indexes.size === 0) {
+    return new PutRecord(store.collection, key, encodeValue(value));
+  }
+  return new StoreRecord(transaction, store, value, key, overwrites);
+}
+
+class StoreRecord implements Operation {
   readonly writes = true;
   readonly scans = false;
   readonly plan: ((plan: ReadPlan) => boolean) | undefined;
@@ -56,7 +73,6 @@ export class StoreRecord implements Operation {
   /** The generator's number before this operation moved it. */
   #generatorBefore: number | undefined;
 
-  /** `key` is undefined where the store's generator gives it. */
   constructor(
     transaction: TransactionState,
     store: StoreSchema,
@@ -72,7 +88,7 @@ export class StoreRecord implements Operation {
     this.#indexes = store.indexes.size === 0 ? NONE : [...store.indexes.values()];
     if (this.#generates && store.keyPath !== null) this.#value = { waiting: value };
     else {
-      this.#value = { stored: readyLater(encodeValue(value)) };
+      this.#value = { stored: encodeValue(value) };
       this.#extract(value.value);
     }
     const reads = this.#generates
@@ -161,7 +177,7 @@ export class StoreRecord implements Operation {
     injectKey(waiting.value, path, number);
     // Plain data is so still, unless the name of the key's property is not: it is written again.
     const whole = waiting.plain === undefined ? waiting : clone(waiting.value);
-    this.#value = { stored: readyLater(encodeValue(whole)) };
+    this.#value = { stored: encodeValue(whole) };
     this.#extract(waiting.value);
   }
 
@@ -190,10 +206,4 @@ export class StoreRecord implements Operation {
 
 export function notUnique(index: IndexSchema): DOMException {
   return exception("ConstraintError", `the unique index "${index.name}" has this key for another record already`);
-}
-
-/** Bytes that may be on their way: where they are never asked for, that they could not be made is nobody's failure. */
-function readyLater(stored: Uint8Array | Promise<Uint8Array>): Uint8Array | Promise<Uint8Array> {
-  if (stored instanceof Promise) stored.catch(() => {});
-  return stored;
 }

@@ -8,17 +8,7 @@ import {
   type RecordReader,
   type StoredRecord,
 } from "@holdfast/key-store-core";
-import {
-  groupRange,
-  hasLongBound,
-  inRange,
-  isLong,
-  PREFIX_BYTES,
-  storedKey,
-  storedValue,
-  unwrap,
-  widened,
-} from "./long-keys.ts";
+import { groupRange, hasLongBound, inRange, isLong, PREFIX_BYTES, storedKey, unwrap, widened } from "./long-keys.ts";
 
 /** How many records are read at a time where all of a range are needed. */
 const PAGE = 1000;
@@ -72,7 +62,7 @@ export class Records implements RecordReader {
       const { lt, lte } = range;
       from = { gt: last.key, ...(lt === undefined ? { lte } : { lt }) };
     }
-    return keys.map((key) => deletion(collection, key));
+    return keys.map((key) => ({ type: "delete", collection, key: storedKey(key) }));
   }
 
   async #getLong(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
@@ -146,16 +136,6 @@ export class Records implements RecordReader {
     const distinct = (same ? [first] : bounds) as Uint8Array[];
     return Promise.all(distinct.map((bound) => this.#group(collection, bound)));
   }
-}
-
-/** The change that puts a record. */
-export function putting(collection: string, key: Uint8Array, value: Uint8Array): Change {
-  return { type: "put", collection, key: storedKey(key), value: storedValue(key, value) };
-}
-
-/** The change that deletes a record. */
-export function deletion(collection: string, key: Uint8Array): Change {
-  return { type: "delete", collection, key: storedKey(key) };
 }
 
 function lowerBound({ gt, gte }: KeyRange): KeyRange {

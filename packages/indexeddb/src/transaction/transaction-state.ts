@@ -9,8 +9,8 @@ import { IDBTransaction } from "../idl/idb-transaction.ts";
 import { internal } from "../idl/shape.ts";
 import type { RequestState } from "../request/request-state.ts";
 import { generatorChange } from "../storage/catalog.ts";
-import { originalValue, storedKey } from "../storage/long-keys.ts";
-import { deletion, putting, Records } from "../storage/records.ts";
+import { originalValue, storedKey, storedValue } from "../storage/long-keys.ts";
+import { Records } from "../storage/records.ts";
 import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
 import { atEndOfTurn, queueTask, type Task, type Turn } from "../tasks.ts";
 import { Executor, type Job } from "./executor.ts";
@@ -171,12 +171,12 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
   }
 
   put(collection: string, key: Uint8Array, value: Uint8Array): void {
-    this.#changes.apply(putting(collection, key, value));
+    this.#changes.put(collection, storedKey(key), storedValue(key, value));
     this.#written(collection, key);
   }
 
   remove(collection: string, key: Uint8Array): void {
-    this.#changes.apply(deletion(collection, key));
+    this.#changes.delete(collection, storedKey(key));
     this.#written(collection, key);
   }
 

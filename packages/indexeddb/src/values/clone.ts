@@ -1,6 +1,7 @@
 import { types } from "node:util";
 import { CborWriter } from "./cbor-writer.ts";
 import { FORMAT } from "./format.ts";
+import { MetObjects } from "./met-objects.ts";
 import { isPlatformObject } from "./platform-objects.ts";
 
 /** An object that neither CBOR nor V8 can hold, and what stands for it in the clone. */
@@ -31,34 +32,35 @@ export interface Clone {
  * @throws `DataCloneError` for what cannot be cloned
  */
 export function clone(value: unknown): Clone {
-  // A getter may come back here: it gets a writer of its own.
-  const writer = spare ?? new CborWriter();
+  // A getter may come back here: it gets a cloner of its own.
+  const cloner = spare ?? new Cloner();
   spare = undefined;
-  writer.begin(FORMAT.cbor);
   try {
-    const cloner = new Cloner(writer);
-    const cloned = cloner.clone(value);
-    return { value: cloned, plain: cloner.writer?.finish(), attachments: cloner.attachments };
+    return cloner.cloneWhole(value);
   } finally {
-    spare = writer;
+    spare = cloner;
   }
 }
-
-let spare: CborWriter | undefined = new CborWriter();
 
 const NONE: readonly Attachment[] = Object.freeze([]);
 
 class Cloner {
+  readonly #cbor = new CborWriter();
+  readonly #met = new MetObjects();
   /** Where the clone is written; undefined once it holds what is not plain. */
   writer: CborWriter | undefined;
-  attachments: readonly Attachment[] = NONE;
-  /** The first object, and all others: most values have few. */
-  #first: object | undefined;
-  #firstClone: object | undefined;
-  #clones: Map<object, object> | undefined;
+  attachments = NONE;
 
-  constructor(writer: CborWriter) {
-    this.writer = writer;
+  cloneWhole(value: unknown): Clone {
+    this.#cbor.begin(FORMAT.cbor);
+    this.writer = this.#cbor;
+    try {
+      const cloned = this.clone(value);
+      return { value: cloned, plain: this.writer?.finish(), attachments: this.attachments };
+    } finally {
+      this.attachments = NONE;
+      this.#met.forget();
+    }
   }
 
   clone(value: unknown): unknown {
@@ -87,7 +89,7 @@ class Cloner {
   }
 
   #object(value: object): object {
-    const known = value === this.#first ? this.#firstClone : this.#clones?.get(value);
+    const known = this.#met.cloneOf(value);
     if (known !== undefined) {
       this.writer = undefined;
       return known;
@@ -102,7 +104,7 @@ class Cloner {
 
   /** Copies own enumerable properties. `inherits`: others than those of `Object.prototype` would be found behind them. */
   #properties(value: object, copy: object, inherits: boolean): object {
-    this.#remember(value, copy);
+    this.#met.remember(value, copy);
     const keys = Object.keys(value);
     this.writer?.map(keys.length);
     for (let index = 0; index < keys.length; index += 1) {
@@ -144,7 +146,7 @@ class Cloner {
       copy.length = length;
       return this.#properties(value, copy, true);
     }
-    this.#remember(value, copy);
+    this.#met.remember(value, copy);
     this.writer?.array(length);
     for (let index = 0; index < length; index += 1) {
       if (index in value) copy[index] = this.clone(value[index]);
@@ -167,21 +169,11 @@ class Cloner {
     if (types.isSharedArrayBuffer(value)) throw uncloneable(value);
     if (isHeldByV8(value)) {
       this.writer = undefined;
-      this.#remember(value, value);
+      this.#met.remember(value, value);
       return value;
     }
     if (isNotData(value)) throw uncloneable(value);
     return this.#properties(value, {}, true);
-  }
-
-  #remember(value: object, copy: object): void {
-    if (this.#first === undefined) {
-      this.#first = value;
-      this.#firstClone = copy;
-      return;
-    }
-    this.#clones ??= new Map();
-    this.#clones.set(value, copy);
   }
 
   #view(value: ArrayBufferView): object {
@@ -190,23 +182,24 @@ class Cloner {
     // Node cuts most Buffers out of one pool: it is no part of them.
     if (Buffer.isBuffer(value)) {
       const copy = Uint8Array.from(value);
-      this.#remember(value, copy);
+      this.#met.remember(value, copy);
       this.writer?.bytes(copy);
       return copy;
     }
     const whole = value.byteOffset === 0 && value.byteLength === buffer.byteLength && !buffer.resizable;
     // Two views of one buffer still share it when they come back: V8's format keeps that.
-    if (!whole || !types.isUint8Array(value) || buffer.detached || this.#clones?.has(buffer)) this.writer = undefined;
+    if (!whole || !types.isUint8Array(value) || buffer.detached || this.#met.cloneOf(buffer) !== undefined)
+      this.writer = undefined;
     else this.writer?.bytes(value);
-    this.#remember(value, value);
-    this.#remember(buffer, buffer);
+    this.#met.remember(value, value);
+    this.#met.remember(buffer, buffer);
     return value;
   }
 
   #map(value: Map<unknown, unknown>): object {
     this.writer = undefined;
     const copy = new Map<unknown, unknown>();
-    this.#remember(value, copy);
+    this.#met.remember(value, copy);
     for (const [key, member] of [...Map.prototype.entries.call(value)]) copy.set(this.clone(key), this.clone(member));
     return copy;
   }
@@ -214,7 +207,7 @@ class Cloner {
   #set(value: Set<unknown>): object {
     this.writer = undefined;
     const copy = new Set<unknown>();
-    this.#remember(value, copy);
+    this.#met.remember(value, copy);
     for (const member of [...Set.prototype.values.call(value)]) copy.add(this.clone(member));
     return copy;
   }
@@ -223,7 +216,7 @@ class Cloner {
     this.writer = undefined;
     const placeholder = placeholderOf(original);
     this.attachments = [...this.attachments, { placeholder, original }];
-    this.#remember(original, placeholder);
+    this.#met.remember(original, placeholder);
     return placeholder;
   }
 }
@@ -277,3 +270,5 @@ function uncloneable(value: unknown): DOMException {
   } else if (typeof value === "symbol") what = value.toString();
   return new DOMException(`${what} could not be cloned`, "DataCloneError");
 }
+
+let spare: Cloner | undefined = new Cloner();

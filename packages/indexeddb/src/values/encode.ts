@@ -2,15 +2,23 @@ import { Serializer } from "node:v8";
 import type { Attachment, Clone } from "./clone.ts";
 import { FORMAT, type StoredAttachment } from "./format.ts";
 
+/** The bytes that are stored, or a promise of them. */
+export type EncodedValue = Uint8Array | Promise<Uint8Array>;
+
 /**
  * The bytes that are stored for a clone, or a promise of them where the bytes
- * of a Blob must be read first.
+ * of a Blob must be read first. Where they are never asked for, that they could
+ * not be read is nobody's failure.
  *
  * @throws `DataCloneError` for what V8 cannot hold
  */
-export function encodeValue(clone: Clone): Uint8Array | Promise<Uint8Array> {
+export function encodeValue(clone: Clone): EncodedValue {
   if (clone.plain !== undefined) return clone.plain;
-  if (clone.attachments.length > 0) return encodeWithAttachments(clone);
+  if (clone.attachments.length > 0) {
+    const encoded = encodeWithAttachments(clone);
+    encoded.catch(() => {});
+    return encoded;
+  }
   return withFormat(FORMAT.v8, toV8(clone.value));
 }
 
