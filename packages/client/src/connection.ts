@@ -128,12 +128,30 @@ export class Connection {
 
   /** Stops all, and gives the lease back. Idempotent. */
   async close(): Promise<void> {
+    await this.#stop();
+    await this.supervisor.close();
+  }
+
+  /**
+   * As {@link close}, and ends the session before: while its store is still open, and nothing is asked any more that would be refused.
+   *
+   * @throws what `ClientSession.logOut` throws: all is closed then too
+   */
+  async logOut(signal: AbortSignal | undefined): Promise<void> {
+    await this.#stop();
+    try {
+      await this.#parts.session.logOut(signal);
+    } finally {
+      await this.supervisor.close();
+    }
+  }
+
+  async #stop(): Promise<void> {
     this.stopDelivering();
     this.#closing.abort();
     this.#firstSync.promise.catch(() => {});
     await this.#syncing;
     await this.outbox.close();
-    await this.supervisor.close();
   }
 
   #runningParts(): ConstructorParameters<typeof Supervisor>[0]["running"] {

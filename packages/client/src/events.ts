@@ -42,11 +42,18 @@ export interface UndecryptableEvent {
   readonly raw: RoomEvent;
 }
 
-/** An invitation, or a knock of ours that waits. */
+/** An invitation. */
 export interface InviteEvent {
   readonly roomId: string;
-  /** Who invites; `undefined` for a knock, and where the homeserver does not say. */
+  /** Who invites; `undefined` where the homeserver does not say. */
   readonly inviter: string | undefined;
+  /** What the homeserver tells of the room. */
+  readonly state: readonly StrippedEvent[];
+}
+
+/** A knock of our own, by this or another client of the user, that waits for an answer: an invitation, or none. */
+export interface KnockEvent {
+  readonly roomId: string;
   /** What the homeserver tells of the room. */
   readonly state: readonly StrippedEvent[];
 }
@@ -80,6 +87,7 @@ export interface DeliveredEvents {
   /** An event that could not be decrypted: once when it came, and no more. */
   readonly undecryptable: UndecryptableEvent;
   readonly invite: InviteEvent;
+  readonly knock: KnockEvent;
   readonly toDevice: ToDeviceEvent;
 }
 

@@ -13,6 +13,7 @@ export type {
   ErrorEvent,
   IncomingEvent,
   InviteEvent,
+  KnockEvent,
   MatrixClientEvents,
   ToDeviceEvent,
   UndecryptableEvent,

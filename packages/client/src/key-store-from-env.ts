@@ -2,10 +2,12 @@ import { existsSync } from "node:fs";
 import { inspect } from "node:util";
 import {
   type DeviceRef,
+  fileWitness,
   type KeyStoreOptions,
   type LazyKeyStore,
   type OnUnavailable,
   type ResolvedKeyStore,
+  type RollbackWitness,
   resolveKeyStore,
 } from "@holdfast/key-store-core";
 import { MemoryKeyStore } from "@holdfast/key-store-memory";
@@ -42,6 +44,7 @@ export interface KeyStoreFromEnv extends ResolvedKeyStore, AtRest {
  * | `USE_POSTGRES_STORE` | `true`: PostgreSQL first; `false`: SQLite; unset: PostgreSQL if an address is configured |
  * | `POSTGRESQL_ADDON_URI`, or `_HOST` `_PORT` `_DB` `_USER` `_PASSWORD` | the address; then `DATABASE_URL`; then `PGHOST` `PGPORT` `PGDATABASE` `PGUSER` `PGPASSWORD` `PGSSLMODE` |
  * | `KEY_STORE_SQLITE_PATH` | the SQLite file; default `holdfast.sqlite` |
+ * | `KEY_STORE_WITNESS_PATH` | a directory, for {@link fileWitness}: what is acknowledged is remembered there, unless the options have a `witness` |
  * | `KEY_STORE_ON_UNAVAILABLE` | `fallback` (default), `wait`, `fail` |
  * | `KEY_STORE_KEY`, `KEY_STORE_PASSPHRASE`, each also as `…_FILE` | encrypts the state at rest |
  * | `KEY_STORE_PLAINTEXT` | `allow`: PostgreSQL without either |
@@ -79,7 +82,8 @@ export interface KeyStoresFromEnv {
 
 /** The key stores to try, in order: what {@link keyStoreFromEnv} resolves. */
 export function keyStoresFromEnv(env: Environment, options: KeyStoreFromEnvOptions): KeyStoresFromEnv {
-  const { onUnavailable = "fallback", ...storeOptions } = options;
+  const { onUnavailable = "fallback", witness = witnessFromEnv(env), ...others } = options;
+  const durable = { ...others, witness };
   const address = postgresAddress(env);
   const atRest = atRestFromEnv(env);
   const policy = choice(env, "KEY_STORE_ON_UNAVAILABLE", ["fallback", "wait", "fail"]) ?? onUnavailable;
@@ -88,18 +92,24 @@ export function keyStoresFromEnv(env: Environment, options: KeyStoreFromEnvOptio
     misconfiguredPlaintext("PostgreSQL");
   }
   const candidates: (LazyKeyStore & MayHold)[] = [
-    ...(address === undefined ? [] : [postgresCandidate(address, storeOptions)]),
+    ...(address === undefined ? [] : [postgresCandidate(address, durable)]),
     {
       ...adapterCandidate<typeof import("@holdfast/key-store-sqlite")>(
         "SQLite",
         "@holdfast/key-store-sqlite",
-        ({ SqliteKeyStore }) => new SqliteKeyStore({ ...storeOptions, path }),
+        ({ SqliteKeyStore }) => new SqliteKeyStore({ ...durable, path }),
       ),
       mayHold: () => existsSync(path),
     },
-    { name: "memory", create: async () => new MemoryKeyStore(storeOptions) },
+    { name: "memory", create: async () => new MemoryKeyStore(others) },
   ];
   return { candidates, policy, atRest };
+}
+
+/** Memory needs none: nobody puts an older copy of it back. */
+function witnessFromEnv(env: Environment): RollbackWitness | undefined {
+  const directory = text(env, "KEY_STORE_WITNESS_PATH");
+  return directory === undefined ? undefined : fileWitness(directory);
 }
 
 /** The properties of a resolved store as they are, those that are answered anew each time included. */

@@ -277,6 +277,24 @@ export class MatrixClient implements AsyncDisposable {
     return this.#closing;
   }
 
+  /**
+   * Logs the device out for good and closes the client: the homeserver forgets
+   * the device and its keys, the store its tokens. What the store holds besides
+   * stays, room keys above all, which may be nowhere else: `keyStore.deleteDevice`
+   * deletes it. The next login by password is a new device.
+   *
+   * @throws `HOMESERVER_UNREACHABLE`, the signal's reason: the device may still be logged in;
+   * a `KeyStoreError` where its tokens could not be taken out of the store; `CLOSED` before
+   * {@link connect} and after {@link close}. The client is closed all the same
+   */
+  async logOut({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    const connection = this.#connected();
+    if (this.#closing !== undefined) throw new MatrixClientError("CLOSED", "the client was closed");
+    const ended = this.#close(() => connection.logOut(signal));
+    this.#closing = ended.catch(() => {});
+    await ended;
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -310,12 +328,15 @@ export class MatrixClient implements AsyncDisposable {
     await this.#connection.start(signal);
   }
 
-  async #close(): Promise<void> {
+  async #close(end = () => this.#connection?.close()): Promise<void> {
     // First: what waits for a stream that has ended would find no handler, and count as done.
     this.#connection?.stopDelivering();
     this.#ending.abort(new MatrixClientError("CLOSED", "the client was closed"));
-    await this.#connection?.close();
-    await this.#stores?.close();
+    try {
+      await end();
+    } finally {
+      await this.#stores?.close();
+    }
   }
 
   /** What no handler takes is in the log; what a handler fails at is told there too, and goes no further. */

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -116,6 +116,28 @@ describe("the key store of an environment", () => {
     await expect(keyStoreFromEnv({ ...env, KEY_STORE_ON_UNAVAILABLE: "fail" })).rejects.toMatchObject({
       code: "ERR_KEY_STORE_UNAVAILABLE",
     });
+  });
+
+  it("is refused where an older copy of it was put back, and a witness is configured", async () => {
+    const [path, witness] = [join(folder, "witnessed.sqlite"), join(folder, "witness")];
+    const env = { KEY_STORE_SQLITE_PATH: path, KEY_STORE_WITNESS_PATH: witness };
+    const device = { userId: "@bot:localhost", deviceId: "BOT" };
+    for (const value of [1, 2]) {
+      const { keyStore } = await keyStoreFromEnv(env);
+      const opened = await keyStore.openDevice(device);
+      const [key, bytes] = [Uint8Array.of(1), Uint8Array.of(value)];
+      await opened?.commit([{ type: "put", collection: "sessions", key, value: bytes }]);
+      await keyStore.close();
+      if (value === 1) copyFileSync(path, `${path}.copy`);
+    }
+    copyFileSync(`${path}.copy`, path);
+    const { keyStore } = await keyStoreFromEnv(env);
+    await using _ = keyStore;
+    await expect(keyStore.openDevice(device)).rejects.toMatchObject({ code: "ERR_KEY_STORE_ROLLBACK" });
+    const unwitnessed = await keyStoreFromEnv({ KEY_STORE_SQLITE_PATH: path });
+    await using _other = unwitnessed.keyStore;
+    expect((await unwitnessed.keyStore.openDevice(device))?.revision).toBe(1n);
+    expect(readdirSync(witness)).toHaveLength(1);
   });
 
   it("does not show the key when it is logged", async () => {

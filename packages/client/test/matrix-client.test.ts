@@ -1,5 +1,9 @@
+import { join } from "node:path";
 import { holdRequest } from "@holdfast/dev-homeserver/faults";
+import type { HomeserverClient } from "@holdfast/dev-homeserver/party";
+import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type InviteEvent, type KnockEvent, type MatrixClientOptions, openOlmMachine } from "../src/index.ts";
 import { World } from "./support/world.ts";
 
 let world: World;
@@ -132,14 +136,17 @@ describe("a client", () => {
 
   it("is told of a knock of its own, which nobody invited it to", async () => {
     const [alice, bob] = [await world.user("alice"), await world.user("bob")];
-    const told = Promise.withResolvers<{ roomId: string; inviter: string | undefined }>();
+    const told = Promise.withResolvers<KnockEvent>();
+    const invitations: InviteEvent[] = [];
     const reader = world.client(bob);
-    reader.client.on("invite", told.resolve);
+    reader.client.on("knock", told.resolve);
+    reader.client.on("invite", (invitation) => invitations.push(invitation));
     await reader.client.connect();
     const rules = { type: "m.room.join_rules", state_key: "", content: { join_rule: "knock" } };
     const { room_id: roomId } = await alice.call("POST", "/createRoom", { initial_state: [rules] });
     await bob.call("POST", `/knock/${encodeURIComponent(String(roomId))}`, {});
-    expect(await told.promise).toMatchObject({ roomId, inviter: undefined });
+    expect(await told.promise).toMatchObject({ roomId });
+    expect(invitations).toEqual([]);
   });
 });
 
@@ -262,5 +269,69 @@ describe("an event whose room key has not come", () => {
     expect(again.messages[0]).toMatchObject({ eventId, late: true, encrypted: true });
     expect(again.bodies).toEqual(["patience"]);
     expect(again.undecryptable).toEqual([]);
+  });
+});
+
+describe("a client that logs out", () => {
+  /** The same user by password: who it is, is in the store. */
+  const byPassword = ({ credentials }: HomeserverClient): Partial<MatrixClientOptions> => {
+    const path = join(world.directory, "bot.sqlite");
+    return {
+      accessToken: undefined,
+      userId: credentials.userId,
+      password: "password of bot",
+      keyStores: [{ name: "SQLite", create: async () => new SqliteKeyStore({ path }) }],
+    };
+  };
+
+  it("is forgotten by the homeserver, a new device the next time, and has not deleted its room keys", async () => {
+    const [alice, bot] = [await world.user("alice"), await world.user("bot")];
+    const sender = await world.connected(alice);
+    const first = await world.connected(bot, byPassword(bot));
+    const roomId = await world.room([alice, bot]);
+    await sender.say(roomId, "before");
+    await first.until(() => first.messages.length === 1);
+    const { deviceId } = first.client;
+    await first.client.logOut();
+    const { devices } = await bot.call("GET", "/devices");
+    expect((devices as { device_id: string }[]).map((device) => device.device_id)).toEqual([bot.credentials.deviceId]);
+    expect(first.errors).toEqual([]);
+    await expect(first.client.logOut()).rejects.toMatchObject({ code: "CLOSED" });
+    await first.client.close();
+
+    const second = await world.connected(bot, byPassword(bot));
+    expect(second.client.deviceId).not.toBe(deviceId);
+    await second.say(roomId, "here again");
+    await sender.until(() => sender.bodies.includes("here again"));
+    await sender.say(roomId, "after");
+    await second.until(() => second.messages.length === 1);
+    expect(second.bodies).toEqual(["after"]);
+    await second.client.close();
+
+    const keyStore = new SqliteKeyStore({ path: join(world.directory, "bot.sqlite") });
+    await keyStore.init();
+    await using engine = await openOlmMachine({
+      keyStore,
+      userId: bot.credentials.userId,
+      deviceId: String(deviceId),
+      key: new Uint8Array(32).fill(7),
+      create: "never",
+    });
+    const keys = JSON.parse(await engine.machine.exportRoomKeys(() => true)) as { room_id: string }[];
+    expect(keys.map((key) => key.room_id)).toEqual([roomId]);
+  });
+
+  it("is closed where the homeserver is not there, and stays the device that it was", async () => {
+    const bot = await world.user("bot");
+    const first = await world.connected(bot, byPassword(bot));
+    const { deviceId } = first.client;
+    const mend = world.use(async (call, next) =>
+      call.route.endsWith("/logout") ? { status: 403, body: { errcode: "M_FORBIDDEN", error: "not now" } } : next(),
+    );
+    await expect(first.client.logOut()).rejects.toMatchObject({ errcode: "M_FORBIDDEN" });
+    await expect(first.client.sendText("!room:localhost", "hello")).rejects.toMatchObject({ code: "CLOSED" });
+    mend();
+    const second = await world.connected(bot, byPassword(bot));
+    expect(second.client.deviceId).toBe(deviceId);
   });
 });

@@ -107,6 +107,28 @@ describe("what is delivered while PostgreSQL is away", () => {
   });
 });
 
+describe("what a sync left out while PostgreSQL is away", () => {
+  it("does not hold other rooms up where the homeserver does not give it, and comes when it does", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const [broken, fine] = [await world.room([alice, bob], false), await world.room([alice, bob], false)];
+    const reader = await world.connected(bob, { keyStores: keyStores(), timelineLimit: 2 });
+    const mend = world.use(async (call, next) =>
+      call.route.endsWith("/messages")
+        ? { status: 429, body: { errcode: "M_LIMIT_EXCEEDED", error: "later", retry_after_ms: 90_000 } }
+        : next(),
+    );
+    cut();
+    await paused(reader, alice, fine);
+    for (let n = 0; n < 6; n += 1) await say(alice, broken, `message-${n}`);
+    await say(alice, fine, "fine");
+    await reader.until(() => reader.bodies.includes("fine") && reader.bodies.includes("message-5"));
+    mend();
+    await reader.until(() => reader.messages.length === 7);
+    expect(reader.client.mode).toBe("paused");
+    expect([...reader.bodies].sort()).toEqual(["fine", ...Array.from({ length: 6 }, (_, n) => `message-${n}`)]);
+  });
+});
+
 describe("an event that is set aside", () => {
   it("while PostgreSQL goes away is not lost: it is set aside when PostgreSQL is back", async () => {
     const [alice, bob] = [await world.user("alice"), await world.user("bob")];

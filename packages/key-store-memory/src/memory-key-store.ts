@@ -14,10 +14,13 @@ export interface MemoryKeyStoreOptions extends KeyStoreOptions {
  * keeps no read cache unless `cacheBytes` asks for one: the records are in
  * memory already.
  *
- * @throws `ERR_KEY_STORE_CONFIG` for an option outside its range
+ * @throws `ERR_KEY_STORE_CONFIG` for options that are malformed
  */
 export class MemoryKeyStore extends DriverKeyStore {
   constructor(options: MemoryKeyStoreOptions = {}) {
+    if (typeof options !== "object" || options === null) {
+      throw new KeyStoreError("ERR_KEY_STORE_CONFIG", "MemoryKeyStore takes an object of options, or nothing");
+    }
     const { storage = new MemoryStorage() } = options;
     if (!(storage instanceof MemoryStorage)) {
       throw new KeyStoreError("ERR_KEY_STORE_CONFIG", "the key store option storage must be a MemoryStorage");

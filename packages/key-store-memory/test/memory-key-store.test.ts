@@ -109,6 +109,12 @@ it("keeps a buffer that a commit has most of, and copies nothing out of it", asy
   expect(stored?.buffer).toBe(large.buffer);
 });
 
+it("refuses options that are none", () => {
+  expect(() => new MemoryKeyStore(null as unknown as object)).toThrow(
+    expect.toSatisfy((error) => isKeyStoreError(error, "ERR_KEY_STORE_CONFIG")),
+  );
+});
+
 it("refuses a storage that is none", () => {
   const storage = {} as MemoryStorage;
   expect(() => new MemoryKeyStore({ storage })).toThrow(

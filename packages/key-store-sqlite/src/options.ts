@@ -74,6 +74,9 @@ export interface SqliteConfig {
 
 /** A frozen copy with every default in its place; throws `ERR_KEY_STORE_CONFIG`. */
 export function sqliteConfig(options: SqliteKeyStoreOptions): SqliteConfig {
+  if (typeof options !== "object" || options === null) {
+    throw new KeyStoreError("ERR_KEY_STORE_CONFIG", "SqliteKeyStore takes the path of a file, or options");
+  }
   const { path, database, durability = "full", heartbeat = true, acceptMissingWal = false } = options;
   if ((path === undefined) === (database === undefined)) config("path or database", "given, one of the two");
   if (durability !== "full" && durability !== "normal") config("durability", '"full" or "normal"');

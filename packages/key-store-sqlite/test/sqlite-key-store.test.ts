@@ -35,6 +35,8 @@ it("says what it is", async () => {
 
 describe("options that are malformed throw at construction", () => {
   const wrong: readonly (readonly [string, unknown])[] = [
+    ["nothing", undefined],
+    ["null", null],
     ["neither path nor database", {}],
     ["an empty path", ""],
     ["an empty path among options", { path: "" }],

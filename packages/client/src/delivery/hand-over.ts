@@ -1,5 +1,5 @@
 import type { Logger } from "@holdfast/key-store-core";
-import type { IncomingEvent, InviteEvent, MatrixClientEvents, ToDeviceEvent } from "../events.ts";
+import type { IncomingEvent, InviteEvent, KnockEvent, MatrixClientEvents, ToDeviceEvent } from "../events.ts";
 import { objectOf, textOf } from "../http/json.ts";
 import type { StrippedUpdate } from "../sync/room-update.ts";
 import { type Handlers, Postponed } from "./handlers.ts";
@@ -9,6 +9,7 @@ import type { InboxEntry } from "./inbox.ts";
 export type Delivery =
   | { readonly kind: "event"; readonly event: IncomingEvent }
   | { readonly kind: "invite"; readonly event: InviteEvent }
+  | { readonly kind: "knock"; readonly event: KnockEvent }
   | { readonly kind: "to-device"; readonly event: ToDeviceEvent };
 
 /** What is handed over, and by whom it is read. */
@@ -45,6 +46,7 @@ export class HandOvers {
   #calls(delivery: Delivery): (() => Promise<unknown>)[] {
     const { handlers, userId } = this.#parts;
     if (delivery.kind === "invite") return handlers.calls("invite", delivery.event);
+    if (delivery.kind === "knock") return handlers.calls("knock", delivery.event);
     if (delivery.kind === "to-device") return handlers.calls("toDevice", delivery.event);
     const { event } = delivery;
     const names: ("event" | "decrypted" | "message")[] = ["event"];
@@ -112,11 +114,11 @@ export class HandOver {
   }
 }
 
-/** An invitation, or a knock of ours, as its handlers see it. */
-export function inviteOf({ roomId, membership, state }: StrippedUpdate, userId: string): InviteEvent {
+/** An invitation, or a knock of our own, as its handlers see it. */
+export function strippedDelivery({ roomId, membership, state }: StrippedUpdate, userId: string): Delivery {
+  if (membership === "knock") return { kind: "knock", event: { roomId, state } };
   const own = state.find(({ type, state_key }) => type === "m.room.member" && state_key === userId);
-  // A knock is our own doing: nobody has invited us.
-  return { roomId, inviter: membership === "knock" ? undefined : own?.sender, state };
+  return { kind: "invite", event: { roomId, inviter: own?.sender, state } };
 }
 
 /** A message between devices as its handlers see it. */

@@ -6,7 +6,7 @@ import type { IncomingEvent, UndecryptableEvent } from "../events.ts";
 import { objectOf, textOf } from "../http/json.ts";
 import type { RoomEvent, StrippedEvent } from "../sync/room-update.ts";
 import type { DecryptionTrust } from "../trust/trust-requirement.ts";
-import { type Delivery, inviteOf, toDeviceOf } from "./hand-over.ts";
+import { type Delivery, strippedDelivery, toDeviceOf } from "./hand-over.ts";
 import type { HeldEvents, HeldRecord } from "./held-events.ts";
 import type { Inbox, InboxEntry, InboxRecord } from "./inbox.ts";
 import { Lanes } from "./lanes.ts";
@@ -142,8 +142,7 @@ export class InboxDelivery {
     if (entry.kind === "to-device") return { kind: "to-device", event: toDeviceOf(entry) };
     if (entry.kind !== "event") {
       const state = (Array.isArray(entry.event.events) ? entry.event.events : []) as unknown as StrippedEvent[];
-      const event = inviteOf({ roomId: entry.roomId, membership: entry.kind, state }, encryption.userId);
-      return { kind: "invite", event };
+      return strippedDelivery({ roomId: entry.roomId, membership: entry.kind, state }, encryption.userId);
     }
     const event = entry.event as RoomEvent;
     if (event.type !== "m.room.encrypted" || event.state_key !== undefined || isRedacted(event)) {

@@ -2,7 +2,7 @@ import type { DeviceRef, KeyStore, Logger, OpenDeviceOptions } from "@holdfast/k
 import type { OpenedEngine } from "../engine/open-olm-machine.ts";
 import type { TokenSource } from "../http/token-source.ts";
 import { findDevice, newDeviceId } from "./find-device.ts";
-import { type Credentials, openSession } from "./open-session.ts";
+import { type Credentials, logOut, openSession } from "./open-session.ts";
 import { sessionStore } from "./session-store.ts";
 import type { SessionTokens } from "./session-tokens.ts";
 
@@ -75,6 +75,16 @@ export class ClientSession implements TokenSource {
   /** Logs in without a store, unless that was done. */
   async openedWithout(): Promise<void> {
     this.#tokens ??= await openSession({ ...this.#options, ...this.device });
+  }
+
+  /**
+   * Ends the session: the homeserver forgets the device, and its store the tokens.
+   *
+   * @throws what `logOut` of a session throws
+   */
+  async logOut(signal?: AbortSignal): Promise<void> {
+    const { baseUrl, logger } = this.#options;
+    if (this.#tokens !== undefined) await logOut(this.#tokens, { baseUrl, logger }, signal);
   }
 
   async token(): Promise<string | undefined> {

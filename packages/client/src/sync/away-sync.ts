@@ -1,9 +1,11 @@
-import { type Delivery, inviteOf } from "../delivery/hand-over.ts";
+import { messageOf } from "@holdfast/key-store-core";
+import { type Delivery, strippedDelivery } from "../delivery/hand-over.ts";
 import { incoming } from "../delivery/inbox-delivery.ts";
 import { Lanes } from "../delivery/lanes.ts";
 import { handOverPersistently, type PersistenceParts } from "../delivery/persistent-hand-over.ts";
 import type { RoomsInSync } from "./durable-sync.ts";
-import type { RoomEvent } from "./room-update.ts";
+import { isOfNoGap } from "./gap.ts";
+import type { RoomEvent, RoomUpdate } from "./room-update.ts";
 import type { SyncTarget } from "./sync-loop.ts";
 import type { SyncUpdate } from "./sync-response.ts";
 import { newEvents, type TimelineParts } from "./timeline.ts";
@@ -38,6 +40,8 @@ export class AwaySync implements SyncTarget {
   readonly #ending = new AbortController();
   readonly #stopped: AbortSignal;
   readonly #seen = new Set<string>();
+  /** Rooms whose last gap could not be filled. */
+  readonly #failing = new Set<string>();
   #now = new Set<string>();
   #baseline: boolean;
 
@@ -63,13 +67,12 @@ export class AwaySync implements SyncTarget {
     this.#now = new Set();
     for (const room of update.rooms) {
       await rooms.takeIn(room, undefined);
-      const events = since === undefined ? room.timeline : await newEvents(this.#parts, room, since, signal);
-      for (const event of events) this.#event(room.roomId, event);
+      for (const event of await this.#news(room, since, signal)) this.#event(room.roomId, event);
     }
     for (const room of update.stripped) {
       await rooms.takeInStripped(room, undefined);
       this.#once(`${room.membership} ${room.roomId}`, () => {
-        this.#deliver(room.roomId, { kind: "invite", event: inviteOf(room, this.#parts.userId) });
+        this.#deliver(room.roomId, strippedDelivery(room, this.#parts.userId));
       });
     }
     this.#baseline = false;
@@ -79,6 +82,28 @@ export class AwaySync implements SyncTarget {
   /** Takes nothing more in, and leaves what handlers are at to end. */
   end(): void {
     this.#ending.abort();
+  }
+
+  /**
+   * What a response tells of a room, and what it left out. Where that cannot be
+   * fetched the first time, the whole sync fails: the homeserver may be away.
+   * From then on the rest is delivered without it: each response leaves it out
+   * again, so that it is asked for again.
+   */
+  async #news(room: RoomUpdate, since: string | undefined, signal: AbortSignal): Promise<readonly RoomEvent[]> {
+    const { roomId, timeline } = room;
+    if (since === undefined) return timeline;
+    const once = this.#failing.has(roomId);
+    try {
+      const events = await newEvents(this.#parts, room, since, signal, once);
+      this.#failing.delete(roomId);
+      return events;
+    } catch (error) {
+      this.#failing.add(roomId);
+      if (!once || isOfNoGap(error, signal)) throw error;
+      this.#parts.logger.warn(`Events that ${roomId} has missed cannot be fetched now: ${messageOf(error)}`);
+      return timeline;
+    }
   }
 
   #event(roomId: string, event: RoomEvent): void {

@@ -62,3 +62,8 @@ export async function fillGap(api: HomeserverApi, { roomId, from, to, limit, sig
 function isNotGiven(error: unknown): boolean {
   return isHomeserverError(error, "M_FORBIDDEN") || isHomeserverError(error, "M_NOT_FOUND");
 }
+
+/** Whether a failure is none of the gap's: the client ends, or is logged out. */
+export function isOfNoGap(error: unknown, signal: AbortSignal): boolean {
+  return signal.aborted || isHomeserverError(error, "M_UNKNOWN_TOKEN");
+}

@@ -1,8 +1,7 @@
 import { type Change, messageOf } from "@holdfast/key-store-core";
 import type { JsonObject } from "../http/homeserver-api.ts";
-import { isHomeserverError } from "../http/homeserver-error.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
-import { fillGap } from "./gap.ts";
+import { fillGap, isOfNoGap } from "./gap.ts";
 import type { RoomEvent, RoomUpdate } from "./room-update.ts";
 import { newEvents, sinceJoining, type TimelineParts } from "./timeline.ts";
 
@@ -113,9 +112,4 @@ export class OpenGaps {
     const key = this.#records.keyOf(gap.roomId, gap.from);
     return [this.#records.put(key, { ...gap, failures: 0, notBefore: 0 })];
   }
-}
-
-/** Whether a failure is none of the gap's: the client ends, or is logged out. */
-function isOfNoGap(error: unknown, signal: AbortSignal): boolean {
-  return signal.aborted || isHomeserverError(error, "M_UNKNOWN_TOKEN");
 }
