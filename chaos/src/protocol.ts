@@ -32,6 +32,8 @@ export type PointName =
   | "after commit"
   /** As `"after commit"`, of a commit that holds a sync token. */
   | "after token"
+  /** As `"after commit"`, of a commit in which an Olm session has moved on. */
+  | "after Olm session"
   /** A handler was called. */
   | "handler begins"
   /** A handler has done its work and not returned. */

@@ -126,6 +126,7 @@ export class ChaosDriver implements KeyStoreDriver {
     tell({ told: "committed", holder, epoch: String(epoch), revision: String(revision) });
     deaths.at("after commit");
     if (hasToken(changes)) deaths.at("after token");
+    if (hasOlmSession(changes)) deaths.at("after Olm session");
     return true;
   }
 
