@@ -1,4 +1,35 @@
-export { waitUntilReady } from "@holdfast/key-store-core";
+export {
+  type CollectionUsage,
+  type DeviceRef,
+  type DeviceStatus,
+  type DeviceStore,
+  type DeviceSummary,
+  type EngineInfo,
+  fileWitness,
+  isKeyStoreError,
+  type KeyStore,
+  type KeyStoreCandidate,
+  KeyStoreError,
+  type KeyStoreErrorCode,
+  type KeyStoreMode,
+  type KeyStoreOptions,
+  type KeyStoreStats,
+  type KeyStoreStatus,
+  type KeyStoreUsage,
+  type LazyKeyStore,
+  type LeaseHolder,
+  type LeaseSummary,
+  type Logger,
+  type OnUnavailable,
+  type OpenDeviceOptions,
+  type Persistence,
+  type ProcessCounters,
+  type ResolveAttempt,
+  type ResolvedKeyStore,
+  type RollbackWitness,
+  resolveKeyStore,
+  waitUntilReady,
+} from "@holdfast/key-store-core";
 export type { ClientMode, ModeEvent } from "./availability/client-mode.ts";
 export type { AtRest } from "./config/at-rest.ts";
 export type { Environment } from "./config/variables.ts";
@@ -49,7 +80,12 @@ export type {
 } from "./trust/cross-signing/cross-signing.ts";
 export type { AuthCallback, AuthChallenge, UserAuth } from "./trust/cross-signing/user-interactive-auth.ts";
 export type { ImportProgress, OnImportProgress } from "./trust/room-keys/import-progress.ts";
-export type { ExportOptions, ImportOptions, RoomKeyTransfer } from "./trust/room-keys/room-key-transfer.ts";
+export {
+  type ExportOptions,
+  type ImportOptions,
+  type RoomKeyTransfer,
+  sealRoomKeys,
+} from "./trust/room-keys/room-key-transfer.ts";
 export type { OpenSecretStorage, SecretName } from "./trust/secrets/open-secret-storage.ts";
 export {
   type CreateSecretStorageOptions,

@@ -3,7 +3,7 @@ import { OlmMachine } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ImportProgress } from "../src/trust/room-keys/import-progress.ts";
 import { openRoomKeyFile, sealRoomKeyFile } from "../src/trust/room-keys/room-key-file.ts";
-import { RoomKeyTransfer } from "../src/trust/room-keys/room-key-transfer.ts";
+import { RoomKeyTransfer, sealRoomKeys } from "../src/trust/room-keys/room-key-transfer.ts";
 import { Device, newUser } from "./trust/device.ts";
 import { exportedKeys, makeRoomKeys } from "./trust/room-keys.ts";
 import { newSdkClient } from "./trust/sdk-client.ts";
@@ -114,6 +114,18 @@ describe("room keys", () => {
   ])("are not exported with %s", async (_, passphrase, options) => {
     await using alice = await Device.of(await newUser(homeserver, "alice"));
     await expect(new RoomKeyTransfer(alice).export(passphrase, options)).rejects.toMatchObject({ code: "CONFIG" });
+    await expect(sealRoomKeys("[]", passphrase, options)).rejects.toMatchObject({ code: "CONFIG" });
+  });
+
+  it("of a program without a client are sealed for one that has it", async () => {
+    await using alice = await Device.of(await newUser(homeserver, "alice"));
+    await using bob = await Device.of(await newUser(homeserver, "bob"));
+    const keys = await makeRoomKeys(alice, 3);
+    const exported = await alice.encryption.run((machine) => machine.exportRoomKeys(() => true));
+    const file = await sealRoomKeys(exported, "moving in");
+    const result = await new RoomKeyTransfer(bob).import(file, "moving in");
+    expect(result).toEqual({ done: 3, total: 3, imported: 3, failed: 0 });
+    expect(await exportedKeys(bob)).toEqual(keys);
   });
 
   it("exported here are read by matrix-js-sdk, and the reverse", async () => {
@@ -124,7 +136,7 @@ describe("room keys", () => {
     const file = await new RoomKeyTransfer(alice).export("to the SDK");
     // The SDK leaves the passphrase to the application, which has it of the crypto engine.
     await sdk.crypto.importRoomKeysAsJson(OlmMachine.decryptExportedRoomKeys(file, "to the SDK"));
-    const back = OlmMachine.encryptExportedRoomKeys(await sdk.crypto.exportRoomKeysAsJson(), "and back", 100_000);
+    const back = await sealRoomKeys(await sdk.crypto.exportRoomKeysAsJson(), "and back");
     expect(await new RoomKeyTransfer(bob).import(back, "and back")).toMatchObject({ imported: 3, failed: 0 });
     expect(await exportedKeys(bob)).toEqual(keys);
   });

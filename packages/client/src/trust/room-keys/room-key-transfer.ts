@@ -26,6 +26,22 @@ export interface ImportOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/**
+ * Room keys under a passphrase, as the file that Matrix clients exchange (Matrix
+ * specification, "Key exports"). For programs that have no `MatrixClient`:
+ * `keys` is what `machine.exportRoomKeys(() => true)` answers, or
+ * matrix-js-sdk's `exportRoomKeysAsJson()`.
+ *
+ * @throws `MatrixClientError` `CONFIG` for an empty passphrase or too few rounds
+ */
+export async function sealRoomKeys(
+  keys: string,
+  passphrase: string,
+  options: Pick<ExportOptions, "rounds"> = {},
+): Promise<string> {
+  return sealRoomKeyFile(keys, passphrase, roundsFor(passphrase, options));
+}
+
 /** Room keys to and from the files that Matrix clients exchange (Matrix specification, "Key exports"). */
 export class RoomKeyTransfer {
   readonly #encryption: Encryption;
@@ -43,11 +59,7 @@ export class RoomKeyTransfer {
    * @throws `MatrixClientError` `CONFIG` for an empty passphrase or too few rounds; what `Encryption.run` throws
    */
   async export(passphrase: string, options: ExportOptions = {}): Promise<string> {
-    const rounds = options.rounds ?? ROUNDS;
-    if (passphrase === "") throw new MatrixClientError("CONFIG", "the passphrase for exported room keys is empty");
-    if (!Number.isSafeInteger(rounds) || rounds < MIN_ROUNDS) {
-      throw new MatrixClientError("CONFIG", `exported room keys need at least ${MIN_ROUNDS} rounds of key derivation`);
-    }
+    const rounds = roundsFor(passphrase, options);
     const rooms = options.rooms && new Set(options.rooms);
     const keys = await this.#encryption.run((machine) =>
       machine.exportRoomKeys((session) => rooms === undefined || rooms.has(session.roomId.toString())),
@@ -96,6 +108,15 @@ export class RoomKeyTransfer {
       return { imported: first.imported + second.imported, failed: first.failed + second.failed };
     }
   }
+}
+
+/** How many rounds a file gets; `CONFIG` for what would not protect it. */
+function roundsFor(passphrase: string, { rounds = ROUNDS }: Pick<ExportOptions, "rounds">): number {
+  if (passphrase === "") throw new MatrixClientError("CONFIG", "the passphrase for exported room keys is empty");
+  if (!Number.isSafeInteger(rounds) || rounds < MIN_ROUNDS) {
+    throw new MatrixClientError("CONFIG", `exported room keys need at least ${MIN_ROUNDS} rounds of key derivation`);
+  }
+  return rounds;
 }
 
 function entriesOf(text: string): readonly unknown[] {
