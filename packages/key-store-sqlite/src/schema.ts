@@ -93,6 +93,18 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
       for (const column of columns) await column.execute(db);
     },
   },
+  "0003_record_by_name": {
+    async up(db) {
+      // The name that the same view has in PostgreSQL.
+      await sql`drop view named_record`.execute(db);
+      await sql`create view record_by_name as
+        select device.user_id, device.device_id, collection.name as collection,
+          record.key, length(record.value) as value_bytes, record.value
+        from record
+        join collection on collection.id = record.collection
+        join device on device.id = collection.device`.execute(db);
+    },
+  },
 };
 
 const MIGRATION_TABLE = "migration";

@@ -1,5 +1,6 @@
 import { copyFileSync, globSync } from "node:fs";
 import { basename, join } from "node:path";
+import Database from "better-sqlite3";
 import { describe, expect, it } from "vitest";
 import { FIXTURE, readFixture } from "../../../test/fixtures/contents.ts";
 import { SqliteKeyStore } from "../src/index.ts";
@@ -34,6 +35,11 @@ describe("a store that an earlier release has written", () => {
       expect(await device?.get("one", Buffer.from("new"))).toEqual(new Uint8Array(Buffer.from("value")));
       expect(await device?.count("one")).toBe(2);
     }
+    const db = new Database(path, { readonly: true });
+    expect(db.prepare("select name from sqlite_schema where type = 'view'").pluck().all()).toEqual(["record_by_name"]);
+    const shown = "select count(*) from record_by_name where collection = 'one' and user_id = '@bob:example.org'";
+    expect(db.prepare(shown).pluck().get()).toBe(2);
+    db.close();
     removeDirectory(directory);
   });
 });

@@ -28,7 +28,7 @@ it("says what it is", async () => {
   ]);
   expect((await store.stats()).engine).toEqual({
     version: database().prepare("select sqlite_version()").pluck().get(),
-    schemaVersion: 2,
+    schemaVersion: 3,
     storeId: expect.stringMatching(/^[0-9a-f]{32}$/),
   });
 });
@@ -131,7 +131,7 @@ describe("the file", () => {
     await device.commit([put("a", "12"), put("b", "345", "olm_sessions")]);
     expect(
       database(path)
-        .prepare("select user_id, device_id, collection, cast(key as text) as key, value_bytes from named_record")
+        .prepare("select user_id, device_id, collection, cast(key as text) as key, value_bytes from record_by_name")
         .all(),
     ).toEqual([
       { user_id: DEVICE.userId, device_id: DEVICE.deviceId, collection: "sessions", key: "a", value_bytes: 2 },
