@@ -26,3 +26,16 @@ export class HomeserverError extends Error {
 export function isHomeserverError(error: unknown, errcode?: string): error is HomeserverError {
   return error instanceof HomeserverError && (errcode === undefined || error.errcode === errcode);
 }
+
+/** The longest that anything waits because a homeserver asks for it, in milliseconds. */
+const LONGEST_WAIT_MS = 300_000;
+
+/**
+ * How long to wait, in milliseconds, where the homeserver refused for having been
+ * asked too often, which says nothing of what it was asked; `undefined` for every
+ * other error.
+ */
+export function rateLimit(error: unknown): number | undefined {
+  if (!isHomeserverError(error) || (error.status !== 429 && error.errcode !== "M_LIMIT_EXCEEDED")) return undefined;
+  return Math.min(error.retryAfterMs ?? 1_000, LONGEST_WAIT_MS);
+}

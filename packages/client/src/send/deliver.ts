@@ -1,9 +1,8 @@
 import { isMatrixClientError, MatrixClientError } from "../errors.ts";
 import type { HomeserverApi } from "../http/homeserver-api.ts";
-import { isHomeserverError } from "../http/homeserver-error.ts";
+import { isHomeserverError, rateLimit } from "../http/homeserver-error.ts";
 import { path } from "../http/path.ts";
 import type { OutgoingEvent } from "./outbox-record.ts";
-import { rateLimit } from "./refusal.ts";
 
 /**
  * Sends an event under its transaction id. Answers with its event id.

@@ -1,6 +1,6 @@
 import { isKeyStoreError } from "@holdfast/key-store-core";
 import { MatrixClientError } from "../errors.ts";
-import { type HomeserverError, isHomeserverError } from "../http/homeserver-error.ts";
+import { isHomeserverError } from "../http/homeserver-error.ts";
 
 /**
  * An error as the client's callers get it: what the homeserver refused is
@@ -28,10 +28,4 @@ export async function clientErrors<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw asClientError(error);
   }
-}
-
-/** How long the homeserver asks to wait, in milliseconds, where it refused for having been asked too often; `undefined` for every other refusal. */
-export function rateLimit(error: HomeserverError): number | undefined {
-  if (error.status !== 429 && error.errcode !== "M_LIMIT_EXCEEDED") return undefined;
-  return Math.min(error.retryAfterMs ?? 1_000, 300_000);
 }
