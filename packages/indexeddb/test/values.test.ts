@@ -142,6 +142,43 @@ describe("stored values", () => {
     expect(decodeValue(stored)).toStrictEqual(new Uint8Array([97, 98, 99]));
   });
 
+  it("hold nothing of the pool where a Buffer is the cause of an error either", async () => {
+    const other = Buffer.from("another's secret");
+    const bytes = Buffer.from("abc");
+    expect(bytes.buffer).toBe(other.buffer);
+    const error = new Error("failed", {
+      cause: { bytes, error: new TypeError("inner", { cause: Buffer.from("def") }) },
+    });
+    const stored = await encodeValue(clone(error));
+    expect(Buffer.from(stored).includes(other)).toBe(false);
+    const back = decodeValue(stored) as Error & { cause: { bytes: unknown; error: Error } };
+    expect(back.cause.bytes).toStrictEqual(new Uint8Array([97, 98, 99]));
+    expect(back.cause.error).toBeInstanceOf(TypeError);
+    expect(back.cause.error.cause).toStrictEqual(new Uint8Array([100, 101, 102]));
+  });
+
+  it("keep of an error its type, message, stack and cause, whatever they are", async () => {
+    class OwnError extends Error {
+      override readonly name = "OwnError";
+      readonly code = 5;
+    }
+    const errors = [EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError, Error, OwnError];
+    for (const Kind of errors) {
+      for (const error of [new Kind("one"), new Kind(), new Kind("two", { cause: undefined })]) {
+        const back = (await roundTrip(error)) as Error;
+        const wanted = structuredClone(error);
+        expect(Object.getPrototypeOf(back)).toBe(Object.getPrototypeOf(wanted));
+        expect(Object.getOwnPropertyNames(back).sort()).toEqual(Object.getOwnPropertyNames(wanted).sort());
+        expect([back.message, back.stack, back.cause]).toEqual([wanted.message, wanted.stack, wanted.cause]);
+      }
+    }
+    const circle = new Error("round");
+    circle.cause = { circle, blob: new Blob(["in it"]) };
+    const back = (await roundTrip(circle)) as Error & { cause: { circle: unknown; blob: Blob } };
+    expect(back.cause.circle).toBe(back);
+    expect(await back.cause.blob.text()).toBe("in it");
+  });
+
   it("keep blobs and files with their bytes, wherever they are", async () => {
     const blob = new Blob(["some ", "text"], { type: "text/plain" });
     const file = new File(["<p>"], "page.html", { type: "text/html", lastModified: 12345 });

@@ -1,4 +1,6 @@
 import { toText } from "@holdfast/key-store-core";
+import { blobMembers } from "../values/blob-members.ts";
+import { type Clone, keepsProperties } from "../values/clone.ts";
 import { toKey } from "./encode.ts";
 import { isIdentifierName } from "./identifier.ts";
 
@@ -20,7 +22,7 @@ const FAILURE: unique symbol = Symbol("failure");
 /**
  * The key that a path finds in a value, as its bytes: `"failure"` where the
  * path leads nowhere, `"invalid"` where it leads to something that is no key.
- * The value must be a clone: its properties are read.
+ * The value must be a clone, or decoded: its properties are read.
  * https://www.w3.org/TR/IndexedDB-3/#extract-a-key-from-a-value-using-a-key-path
  */
 export function extractKey(value: unknown, path: KeyPath): Uint8Array | "failure" | "invalid" {
@@ -70,6 +72,11 @@ function evaluateSingle(value: unknown, path: string): unknown {
 function step(value: unknown, name: string): unknown {
   if (typeof value === "string" && name === "length") return value.length;
   if (typeof value !== "object" || value === null) return FAILURE;
+  if (Object.getPrototypeOf(value) !== Object.prototype) {
+    if (value instanceof Blob) return step(blobMembers(value), name);
+    // Its members are no own properties, and the stack that Node gives it is another one each time it is read.
+    if (value instanceof DOMException) return FAILURE;
+  }
   if (!Object.hasOwn(value, name)) return FAILURE;
   const found = (value as Record<string, unknown>)[name];
   return found === undefined ? FAILURE : found;
@@ -88,16 +95,21 @@ export function canInjectKey(value: unknown, path: string): boolean {
   return isObject(current);
 }
 
-/** Puts a key into a clone for which {@link canInjectKey} holds. */
-export function injectKey(clone: unknown, path: string, key: unknown): void {
+/**
+ * Puts a key into a clone for which {@link canInjectKey} holds. On an object
+ * whose properties are not stored, such as a Date or a Blob, it is not put: an
+ * index would enter what no reader of the value finds there.
+ */
+export function injectKey(clone: Clone, path: string, key: unknown): void {
   const names = path.split(".");
   const last = names.pop() as string; // a split string has one part at least
-  let current = clone as Record<string, unknown>;
+  let current = clone.value as Record<string, unknown>;
   for (const name of names) {
+    if (!keepsProperties(clone, current)) return;
     if (!Object.hasOwn(current, name)) define(current, name, {});
     current = current[name] as Record<string, unknown>;
   }
-  define(current, last, key);
+  if (keepsProperties(clone, current)) define(current, last, key);
 }
 
 /** Not an assignment: what programs put on `Object.prototype` is not to be met. */

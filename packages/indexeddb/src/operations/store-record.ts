@@ -8,7 +8,7 @@ import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
 import type { Operation } from "../transaction/operation.ts";
 import type { ReadPlan, ValueSlot } from "../transaction/read-plan.ts";
 import type { TransactionState } from "../transaction/transaction-state.ts";
-import { type Clone, clone } from "../values/clone.ts";
+import { type Clone, clone, ownClone } from "../values/clone.ts";
 import { type EncodedValue, encodeValue } from "../values/encode.ts";
 import { removeIndexEntries } from "./index-entries.ts";
 import { PutRecord } from "./put-record.ts";
@@ -86,7 +86,7 @@ class StoreRecord implements Operation {
     this.#key = key;
     this.#generates = key === undefined;
     this.#indexes = store.indexes.size === 0 ? NONE : [...store.indexes.values()];
-    if (this.#generates && store.keyPath !== null) this.#value = { waiting: value };
+    if (this.#generates && store.keyPath !== null) this.#value = { waiting: ownClone(value) };
     else {
       this.#value = { stored: encodeValue(value) };
       this.#extract(value.value);
@@ -174,7 +174,7 @@ class StoreRecord implements Operation {
     const { waiting } = this.#value;
     // In-line keys of a store with a generator have a single path.
     const path = store.keyPath as string;
-    injectKey(waiting.value, path, number);
+    injectKey(waiting, path, number);
     // Plain data is so still, unless the name of the key's property is not: it is written again.
     const whole = waiting.plain === undefined ? waiting : clone(waiting.value);
     this.#value = { stored: encodeValue(whole) };

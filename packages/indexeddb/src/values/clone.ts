@@ -1,4 +1,5 @@
 import { types } from "node:util";
+import { blobMembers } from "./blob-members.ts";
 import { CborWriter } from "./cbor-writer.ts";
 import { FORMAT } from "./format.ts";
 import { MetObjects } from "./met-objects.ts";
@@ -13,8 +14,13 @@ export interface Attachment {
 
 /** A structured clone, as far as it is needed to be written. */
 export interface Clone {
-  /** Shares with the original only what no program sees: it is written before the program goes on. */
   readonly value: unknown;
+  /**
+   * Whether buffers, and views of them, are the original's own. Nobody sees it
+   * where the value is written before the program goes on; where it is not,
+   * {@link ownClone} copies them.
+   */
+  readonly shares: boolean;
   /**
    * The bytes to be stored, where CBOR restores exactly this: a tree of plain
    * objects, dense arrays, well-formed strings, numbers, bytes.
@@ -42,6 +48,25 @@ export function clone(value: unknown): Clone {
   }
 }
 
+/**
+ * A clone that stays as it is, whatever the program does to the original.
+ *
+ * @throws `DataCloneError` for a buffer that is detached
+ */
+export function ownClone(clone: Clone): Clone {
+  if (!clone.shares) return clone;
+  const { value, plain, attachments } = clone;
+  const [copy, placeholders] = structuredClone([value, attachments.map((each) => each.placeholder)] as const);
+  const own = attachments.map(({ original }, nth) => ({ placeholder: placeholders[nth] as object, original })); // as many
+  return { value: copy, shares: false, plain, attachments: own };
+}
+
+/** Whether what is put on an object of a clone is stored with it: true of plain objects and arrays alone. */
+export function keepsProperties({ attachments }: Clone, object: object): boolean {
+  if (attachments.some(({ placeholder }) => placeholder === object)) return false;
+  return Array.isArray(object) || Object.getPrototypeOf(object) === Object.prototype;
+}
+
 const NONE: readonly Attachment[] = Object.freeze([]);
 
 class Cloner {
@@ -50,15 +75,18 @@ class Cloner {
   /** Where the clone is written; undefined once it holds what is not plain. */
   writer: CborWriter | undefined;
   attachments = NONE;
+  shares = false;
 
   cloneWhole(value: unknown): Clone {
     this.#cbor.begin(FORMAT.cbor);
     this.writer = this.#cbor;
     try {
       const cloned = this.clone(value);
-      return { value: cloned, plain: this.writer?.finish(), attachments: this.attachments };
+      const { shares, attachments } = this;
+      return { value: cloned, shares, plain: this.writer?.finish(), attachments };
     } finally {
       this.attachments = NONE;
+      this.shares = false;
       this.#met.forget();
     }
   }
@@ -167,11 +195,13 @@ class Cloner {
     if (types.isMap(value)) return this.#map(value);
     if (types.isSet(value)) return this.#set(value);
     if (types.isSharedArrayBuffer(value)) throw uncloneable(value);
-    if (isHeldByV8(value)) {
-      this.writer = undefined;
-      this.#met.remember(value, value);
-      return value;
+    if (types.isNativeError(value)) return this.#error(value);
+    if (types.isArrayBuffer(value)) {
+      this.shares = true;
+      return this.#leaf(value, value);
     }
+    if (types.isDate(value)) return this.#leaf(value, new Date(Date.prototype.getTime.call(value)));
+    if (isHeldByV8(value)) return this.#leaf(value, structuredClone(value));
     if (isNotData(value)) throw uncloneable(value);
     return this.#properties(value, {}, true);
   }
@@ -191,9 +221,32 @@ class Cloner {
     if (!whole || !types.isUint8Array(value) || buffer.detached || this.#met.cloneOf(buffer) !== undefined)
       this.writer = undefined;
     else this.writer?.bytes(value);
+    this.shares = true;
     this.#met.remember(value, value);
     this.#met.remember(buffer, buffer);
     return value;
+  }
+
+  /** Something that V8 alone can hold, and that has nothing in it to be cloned. */
+  #leaf(value: object, copy: object): object {
+    this.writer = undefined;
+    this.#met.remember(value, copy);
+    return copy;
+  }
+
+  /** Has what V8 keeps of an error, and nothing that is V8's own to clone: in a cause it would keep all of Node's pool. */
+  #error(value: Error): object {
+    this.writer = undefined;
+    const Kind = ERRORS.get(`${value.name}`) ?? Error;
+    const copy = new Kind();
+    this.#met.remember(value, copy);
+    const message = Object.getOwnPropertyDescriptor(value, "message");
+    if (message !== undefined && "value" in message) defineHidden(copy, "message", `${message.value}`);
+    const { stack } = value;
+    copy.stack = typeof stack === "string" ? stack : "";
+    const cause = Object.getOwnPropertyDescriptor(value, "cause");
+    if (cause !== undefined && "value" in cause) defineHidden(copy, "cause", this.clone(cause.value));
+    return copy;
   }
 
   #map(value: Map<unknown, unknown>): object {
@@ -224,20 +277,22 @@ class Cloner {
 const DATA_PROPERTY = { writable: true, enumerable: true, configurable: true } as const;
 
 function placeholderOf(original: Blob | DOMException): object {
-  if (!(original instanceof Blob)) return {};
-  const { size, type } = original;
-  return original instanceof File
-    ? { size, type, name: original.name, lastModified: original.lastModified }
-    : { size, type };
+  return original instanceof Blob ? blobMembers(original) : {};
 }
 
-/** Objects with more than properties that `v8.serialize` restores. */
+/** The types that V8 restores errors as, by their names; one of another name is an Error. */
+const ERRORS: ReadonlyMap<string, ErrorConstructor> = new Map(
+  [EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map((Kind) => [Kind.name, Kind]),
+);
+
+function defineHidden(object: object, name: string, value: unknown): void {
+  Object.defineProperty(object, name, { ...DATA_PROPERTY, value, enumerable: false });
+}
+
+/** Objects with more than properties that `v8.serialize` restores, and that hold no others. */
 function isHeldByV8(value: object): boolean {
   return (
-    types.isDate(value) ||
     types.isRegExp(value) ||
-    types.isNativeError(value) ||
-    types.isArrayBuffer(value) ||
     types.isNumberObject(value) ||
     types.isStringObject(value) ||
     types.isBooleanObject(value) ||

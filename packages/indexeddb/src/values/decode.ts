@@ -1,3 +1,4 @@
+import { types } from "node:util";
 import { Deserializer } from "node:v8";
 import { readCbor } from "./cbor-reader.ts";
 import { FORMAT, type StoredAttachment } from "./format.ts";
@@ -83,6 +84,8 @@ function replace(value: unknown, originals: ReadonlyMap<unknown, object>): unkno
         const replaced = visit(member);
         if (replaced !== member) (each as Record<string, unknown>)[key] = replaced;
       }
+      // No entry: it is not enumerable.
+      if (types.isNativeError(each) && Object.hasOwn(each, "cause")) each.cause = visit(each.cause);
     }
     return each;
   };

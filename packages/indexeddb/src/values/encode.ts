@@ -1,5 +1,6 @@
 import { Serializer } from "node:v8";
-import type { Attachment, Clone } from "./clone.ts";
+import { blobMembers } from "./blob-members.ts";
+import { type Attachment, type Clone, ownClone } from "./clone.ts";
 import { FORMAT, type StoredAttachment } from "./format.ts";
 
 /** The bytes that are stored, or a promise of them. */
@@ -15,7 +16,7 @@ export type EncodedValue = Uint8Array | Promise<Uint8Array>;
 export function encodeValue(clone: Clone): EncodedValue {
   if (clone.plain !== undefined) return clone.plain;
   if (clone.attachments.length > 0) {
-    const encoded = encodeWithAttachments(clone);
+    const encoded = encodeWithAttachments(ownClone(clone));
     encoded.catch(() => {});
     return encoded;
   }
@@ -30,10 +31,11 @@ async function encodeWithAttachments(clone: Clone): Promise<Uint8Array> {
 
 async function storedAttachment({ original }: Attachment): Promise<StoredAttachment> {
   if (!(original instanceof Blob)) return { kind: "exception", name: original.name, message: original.message };
-  const { type } = original;
+  const members = blobMembers(original);
+  const { type } = members;
   const bytes = new Uint8Array(await original.arrayBuffer());
-  if (!(original instanceof File)) return { kind: "blob", type, bytes };
-  return { kind: "file", type, bytes, name: original.name, lastModified: original.lastModified };
+  if (!("name" in members)) return { kind: "blob", type, bytes };
+  return { kind: "file", type, bytes, name: members.name, lastModified: members.lastModified };
 }
 
 function toV8(value: unknown): Uint8Array {
