@@ -14,14 +14,14 @@ import { MemoryKeyStore } from "@holdfast/key-store-memory";
 import { adapterCandidate } from "./adapters.ts";
 import { type AtRest, atRestFromEnv, misconfiguredPlaintext } from "./config/at-rest.ts";
 import { type PostgresAddress, postgresAddress } from "./config/postgres-address.ts";
-import { choice, type Environment, text } from "./config/variables.ts";
+import { type Environment, onUnavailableFromEnv, text } from "./config/variables.ts";
 
 /** Where the SQLite file is when nobody says: in the working directory. */
 const DEFAULT_SQLITE_PATH = "holdfast.sqlite";
 
-/** What `keyStoreFromEnv` takes beside the environment. */
+/** What `keyStoreFromEnv` takes beside the environment; each option comes before the variable that says the same. */
 export interface KeyStoreFromEnvOptions extends KeyStoreOptions {
-  /** What it means that the store asked for is not there; `KEY_STORE_ON_UNAVAILABLE` comes first. Default: `"fallback"`. */
+  /** What it means that the store asked for is not there. Default: what `KEY_STORE_ON_UNAVAILABLE` says, or `"fallback"`. */
   readonly onUnavailable?: OnUnavailable | undefined;
 }
 
@@ -44,11 +44,14 @@ export interface KeyStoreFromEnv extends ResolvedKeyStore, AtRest {
  * | `USE_POSTGRES_STORE` | `true`: PostgreSQL first; `false`: SQLite; unset: PostgreSQL if an address is configured |
  * | `POSTGRESQL_ADDON_URI`, or `_HOST` `_PORT` `_DB` `_USER` `_PASSWORD` | the address; then `DATABASE_URL`; then `PGHOST` `PGPORT` `PGDATABASE` `PGUSER` `PGPASSWORD` `PGSSLMODE` |
  * | `KEY_STORE_SQLITE_PATH` | the SQLite file; default `holdfast.sqlite` |
- * | `KEY_STORE_WITNESS_PATH` | a directory, for {@link fileWitness}: what is acknowledged is remembered there, unless the options have a `witness` |
+ * | `KEY_STORE_WITNESS_PATH` | a directory, for {@link fileWitness}: what is acknowledged is remembered there |
+ * | `KEY_STORE_LABEL` | what this program is called where leases are shown |
  * | `KEY_STORE_ON_UNAVAILABLE` | `fallback` (default), `wait`, `fail` |
  * | `KEY_STORE_KEY`, `KEY_STORE_PASSPHRASE`, each also as `…_FILE` | encrypts the state at rest |
  * | `KEY_STORE_PLAINTEXT` | `allow`: PostgreSQL without either |
  * | `MATRIX_USER_ID`, `MATRIX_DEVICE_ID` | the device |
+ *
+ * An option that the program gives comes before the variable that says the same.
  *
  * @throws `ERR_KEY_STORE_CONFIG` for a malformed or missing value, before anything is tried;
  * `ERR_KEY_STORE_UNAVAILABLE` with `fail`, where the store asked for is not there, and with
@@ -59,10 +62,12 @@ export async function keyStoreFromEnv(
   env: Environment = process.env,
   options: KeyStoreFromEnvOptions = {},
 ): Promise<KeyStoreFromEnv> {
-  const { candidates, policy, atRest } = keyStoresFromEnv(env, options);
+  const { onUnavailable = onUnavailableFromEnv(env), ...storeOptions } = options;
+  const atRest = atRestFromEnv(env);
+  const candidates = keyStoreCandidates(env, storeOptions, atRest);
   const userId = text(env, "MATRIX_USER_ID");
   const deviceId = text(env, "MATRIX_DEVICE_ID");
-  const resolved = await resolveKeyStore(candidates, { onUnavailable: policy, logger: options.logger });
+  const resolved = await resolveKeyStore(candidates, { onUnavailable, logger: options.logger });
   const device = userId === undefined || deviceId === undefined ? undefined : { userId, deviceId };
   return withoutSecretsInLogs(Object.defineProperties({ ...atRest, device } as KeyStoreFromEnv, getters(resolved)));
 }
@@ -72,26 +77,29 @@ export interface MayHold {
   readonly mayHold?: () => boolean;
 }
 
-/** What the environment says of key stores, before any was tried. */
-export interface KeyStoresFromEnv {
-  /** Each makes a new store whenever it is asked to. */
-  readonly candidates: readonly (LazyKeyStore & MayHold)[];
-  readonly policy: OnUnavailable;
-  readonly atRest: AtRest;
-}
-
-/** The key stores to try, in order: what {@link keyStoreFromEnv} resolves. */
-export function keyStoresFromEnv(env: Environment, options: KeyStoreFromEnvOptions): KeyStoresFromEnv {
-  const { onUnavailable = "fallback", witness = witnessFromEnv(env), ...others } = options;
-  const durable = { ...others, witness };
-  const address = postgresAddress(env);
-  const atRest = atRestFromEnv(env);
-  const policy = choice(env, "KEY_STORE_ON_UNAVAILABLE", ["fallback", "wait", "fail"]) ?? onUnavailable;
+/**
+ * The key stores that the environment names, in the order in which they are
+ * tried. Each candidate makes a new store whenever it is asked to.
+ *
+ * @param options those that are `undefined` are not given; `onUnavailable` says nothing here
+ * @throws `ERR_KEY_STORE_CONFIG`
+ */
+export function keyStoreCandidates(
+  env: Environment,
+  options: Omit<KeyStoreFromEnvOptions, "onUnavailable">,
+  atRest: AtRest,
+): readonly (LazyKeyStore & MayHold)[] {
+  const { witness = witnessFromEnv(env), label = text(env, "KEY_STORE_LABEL"), ...others } = options;
+  const shared = withoutUndefined({ ...others, label });
+  const durable = withoutUndefined({ ...shared, witness });
+  const address = postgresAddress(env, options.logger);
   const path = text(env, "KEY_STORE_SQLITE_PATH") ?? DEFAULT_SQLITE_PATH;
   if (address !== undefined && atRest.key === undefined && atRest.passphrase === undefined && !atRest.plaintext) {
     misconfiguredPlaintext("PostgreSQL");
   }
-  const candidates: (LazyKeyStore & MayHold)[] = [
+  // Every store refuses the same options: a malformed one is loud now, and not when a store is tried.
+  void new MemoryKeyStore(durable);
+  return [
     ...(address === undefined ? [] : [postgresCandidate(address, durable)]),
     {
       ...adapterCandidate<typeof import("@holdfast/key-store-sqlite")>(
@@ -101,9 +109,12 @@ export function keyStoresFromEnv(env: Environment, options: KeyStoreFromEnvOptio
       ),
       mayHold: () => existsSync(path),
     },
-    { name: "memory", create: async () => new MemoryKeyStore(others) },
+    { name: "memory", create: async () => new MemoryKeyStore(shared) },
   ];
-  return { candidates, policy, atRest };
+}
+
+function withoutUndefined<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }
 
 /** Memory needs none: nobody puts an older copy of it back. */

@@ -1,10 +1,10 @@
 import type { KeyStoreCandidate, Logger, OnUnavailable, OpenDeviceOptions } from "@holdfast/key-store-core";
 import { MemoryKeyStore } from "@holdfast/key-store-memory";
-import { type AtRest, checkAtRest } from "./config/at-rest.ts";
+import { type AtRest, atRestFrom, checkAtRest } from "./config/at-rest.ts";
+import { checkShapes, config } from "./config/client-shapes.ts";
 import { matrixFromEnv } from "./config/matrix.ts";
-import type { Environment } from "./config/variables.ts";
-import { MatrixClientError } from "./errors.ts";
-import { keyStoresFromEnv } from "./key-store-from-env.ts";
+import { type Environment, onUnavailableFromEnv } from "./config/variables.ts";
+import { type KeyStoreFromEnvOptions, keyStoreCandidates } from "./key-store-from-env.ts";
 import type { ShareKeysWith } from "./send/key-sharing.ts";
 import type { Credentials } from "./session/open-session.ts";
 import type { SetUpOptions } from "./trust/set-up.ts";
@@ -70,6 +70,14 @@ export interface MatrixClientOptions extends AtRest, Pick<OpenDeviceOptions, "le
   readonly probe?: { readonly firstMs?: number; readonly longestMs?: number } | undefined;
 }
 
+/**
+ * What `MatrixClient.fromEnv` takes beside the environment: every option of the
+ * client, and those of the key stores that the environment names.
+ */
+export interface MatrixClientFromEnvOptions extends Partial<MatrixClientOptions>, StoreOptions {}
+
+type StoreOptions = Omit<KeyStoreFromEnvOptions, keyof MatrixClientOptions>;
+
 const silent = (): void => {};
 
 /** Valid options, with their defaults. */
@@ -81,12 +89,11 @@ export type CheckedOptions = ReturnType<typeof checkOptions>;
  * @throws `CONFIG`; `ERR_KEY_STORE_CONFIG` for a malformed key or passphrase
  */
 export function checkOptions(options: MatrixClientOptions) {
-  const { homeserver, userId, accessToken, password, loginToken } = options;
-  if (typeof homeserver !== "string" || homeserver === "") config("homeserver is missing: a base URL or a server name");
+  checkShapes(options);
+  const { userId, accessToken, password, loginToken } = options;
   const credentials = credentialsOf(accessToken, password, loginToken);
   if (password !== undefined && userId === undefined) config("a password needs a userId");
   const keyStores = options.keyStores ?? [new MemoryKeyStore()];
-  if (keyStores.length === 0) config("keyStores is empty");
   return Object.freeze({
     ...options,
     ...checkAtRest(options),
@@ -98,20 +105,25 @@ export function checkOptions(options: MatrixClientOptions) {
     decryptionTrust: options.decryptionTrust ?? ("untrusted" as const),
     shareKeysWith: options.shareKeysWith ?? ("all-devices" as const),
     deliverHistory: options.deliverHistory ?? false,
-    handlerConcurrency: count("handlerConcurrency", options.handlerConcurrency ?? 16),
-    handlerAttempts: count("handlerAttempts", options.handlerAttempts ?? 6),
-    maxHeldEvents: count("maxHeldEvents", options.maxHeldEvents ?? 10_000),
-    maxSetAside: count("maxSetAside", options.maxSetAside ?? 1_000),
-    timelineLimit: count("timelineLimit", options.timelineLimit ?? 50),
-    gapLimit: count("gapLimit", options.gapLimit ?? 1_000),
-    longPollMs: count("longPollMs", options.longPollMs ?? 30_000),
-    awayPauseMs: count("awayPauseMs", options.awayPauseMs ?? 3_000),
+    handlerConcurrency: options.handlerConcurrency ?? 16,
+    handlerAttempts: options.handlerAttempts ?? 6,
+    maxHeldEvents: options.maxHeldEvents ?? 10_000,
+    maxSetAside: options.maxSetAside ?? 1_000,
+    timelineLimit: options.timelineLimit ?? 50,
+    gapLimit: options.gapLimit ?? 1_000,
+    longPollMs: options.longPollMs ?? 30_000,
+    awayPauseMs: options.awayPauseMs ?? 3_000,
   });
 }
 
-function credentialsOf(...[accessToken, password, token]: readonly (string | undefined)[]): Credentials {
+function credentialsOf(...given: readonly (string | undefined)[]): Credentials {
+  return credentialsIn(...given) ?? config("give one of accessToken, password and loginToken");
+}
+
+function credentialsIn(...[accessToken, password, token]: readonly (string | undefined)[]): Credentials | undefined {
   const ways = [accessToken, password, token].filter((way) => way !== undefined);
-  if (ways.length !== 1) config("give one of accessToken, password and loginToken");
+  if (ways.length === 0) return undefined;
+  if (ways.length > 1) config("give one of accessToken, password and loginToken");
   if (ways.some((way) => typeof way !== "string" || way === "")) config("the token or password is empty");
   if (accessToken !== undefined) return { type: "access-token", accessToken };
   if (password !== undefined) return { type: "password", password };
@@ -119,27 +131,39 @@ function credentialsOf(...[accessToken, password, token]: readonly (string | und
 }
 
 /**
- * The options that the environment gives; those given beside it come first.
+ * The options that the environment gives. One that the program gives beside it
+ * comes first; one that it gives as `undefined` is not given.
  *
  * @throws `CONFIG`, `ERR_KEY_STORE_CONFIG`
  */
-export function optionsFromEnv(env: Environment, more: Partial<MatrixClientOptions>): MatrixClientOptions {
-  const { homeserver, userId, deviceId, credentials } = matrixFromEnv(env);
-  const { candidates, policy, atRest } = keyStoresFromEnv(env, { logger: more.logger });
-  const login: Partial<MatrixClientOptions> =
-    credentials.type === "access-token"
-      ? { accessToken: credentials.accessToken }
-      : credentials.type === "password"
-        ? { password: credentials.password }
-        : { loginToken: credentials.token };
-  return { homeserver, userId, deviceId, ...login, ...atRest, keyStores: candidates, onUnavailable: policy, ...more };
+export function optionsFromEnv(env: Environment, options: MatrixClientFromEnvOptions): MatrixClientOptions {
+  if (typeof options !== "object" || options === null) config("fromEnv takes an object of options, or nothing");
+  const { label, witness, connectTimeoutMs, operationTimeoutMs, commitTimeoutMs, cacheBytes, ...given } = options;
+  const limits = { connectTimeoutMs, operationTimeoutMs, commitTimeoutMs, cacheBytes };
+  const storeOptions: { [Name in keyof StoreOptions]-?: StoreOptions[Name] } = { label, witness, ...limits };
+  const { accessToken, password, loginToken, key, passphrase, plaintext, keyStores, logger } = given;
+  const identity = matrixFromEnv(env, { ...given, credentials: credentialsIn(accessToken, password, loginToken) });
+  const atRest = atRestFrom(env, { key, passphrase, plaintext });
+  const onUnavailable = given.onUnavailable ?? onUnavailableFromEnv(env);
+  if (keyStores !== undefined && Object.values(storeOptions).some((option) => option !== undefined)) {
+    config(`${Object.keys(storeOptions).join(", ")} are for key stores of the environment, and keyStores is given`);
+  }
+  return {
+    ...given,
+    ...loginOf(identity.credentials),
+    homeserver: identity.homeserver,
+    userId: identity.userId,
+    deviceId: identity.deviceId,
+    key: atRest.key,
+    passphrase: atRest.passphrase,
+    plaintext: atRest.plaintext,
+    keyStores: keyStores ?? keyStoreCandidates(env, { ...storeOptions, logger }, atRest),
+    onUnavailable,
+  };
 }
 
-function count(name: string, value: number): number {
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  return config(`${name} must be a positive integer`);
-}
-
-function config(message: string): never {
-  throw new MatrixClientError("CONFIG", message);
+function loginOf(credentials: Credentials): Pick<MatrixClientOptions, "accessToken" | "password" | "loginToken"> {
+  const { type } = credentials;
+  if (type === "access-token") return { accessToken: credentials.accessToken };
+  return type === "password" ? { password: credentials.password } : { loginToken: credentials.token };
 }

@@ -15,6 +15,7 @@ import type { HomeserverApi, JsonObject } from "./http/homeserver-api.ts";
 import {
   type CheckedOptions,
   checkOptions,
+  type MatrixClientFromEnvOptions,
   type MatrixClientOptions,
   optionsFromEnv,
 } from "./matrix-client-options.ts";
@@ -71,11 +72,12 @@ export class MatrixClient implements AsyncDisposable {
 
   /**
    * A client of whom the environment says who it is and where its keys live; see
-   * the table of variables in the README.
+   * the table of variables in the README. An option given here comes before the
+   * variable that says the same, and one that is `undefined` counts as not given.
    *
    * @throws `CONFIG`, `ERR_KEY_STORE_CONFIG` for a malformed or missing value
    */
-  static fromEnv(env: Environment = process.env, options: Partial<MatrixClientOptions> = {}): MatrixClient {
+  static fromEnv(env: Environment = process.env, options: MatrixClientFromEnvOptions = {}): MatrixClient {
     return new MatrixClient(optionsFromEnv(env, options));
   }
 

@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { silentLogger } from "@holdfast/key-store-core";
 import { afterAll, describe, expect, it } from "vitest";
-import { atRestFromEnv } from "../src/config/at-rest.ts";
+import { atRestFrom, atRestFromEnv, checkAtRest } from "../src/config/at-rest.ts";
 import { postgresAddress } from "../src/config/postgres-address.ts";
 import { choice, flag, port, secret } from "../src/config/variables.ts";
 
@@ -58,6 +59,40 @@ describe("the address of PostgreSQL", () => {
       database: "keys",
       tls: "require",
     });
+  });
+
+  it.each(["mysql", "MariaDB", "mysql+pymysql", "sqlite", "mongodb", "mongodb+srv", "redis", "mssql", "sqlserver"])(
+    "is not that of DATABASE_URL where this is of another engine, which is said: %s",
+    (scheme) => {
+      const said: string[] = [];
+      const logger = { ...silentLogger, info: (line: string) => void said.push(line) };
+      expect(postgresAddress({ DATABASE_URL: `${scheme}://bot:hunter2@db/bot` }, logger)).toBeUndefined();
+      const engine = scheme.toLowerCase().split("+")[0];
+      expect(said).toEqual([`DATABASE_URL is passed over: its engine is ${engine}, not PostgreSQL`]);
+    },
+  );
+
+  it.each(["DATABASE_URL", "POSTGRESQL_ADDON_URI"])(
+    "may stand in %s in any case, with white space around it",
+    (name) => {
+      const url = "postgres://Bot:S3cret@DB.example/Keys";
+      expect(postgresAddress({ [name]: " Postgres://Bot:S3cret@DB.example/Keys\n" })).toEqual({ url });
+      expect(postgresAddress({ [name]: "POSTGRESQL://a/b" })).toEqual({ url: "postgresql://a/b" });
+    },
+  );
+
+  it.each([
+    "postgress://bot:hunter2@db/bot",
+    "postgresql+asyncpg://bot:hunter2@db/bot",
+    "jdbc:postgresql://db/bot?password=hunter2",
+    "bot:hunter2@db.example.org:5432/bot",
+    "db.example.org:5432/hunter2",
+    "host=db password=hunter2",
+    " ",
+  ])("is refused in a DATABASE_URL of no engine that is known, without being repeated: %s", (DATABASE_URL) => {
+    expect(() => postgresAddress({ DATABASE_URL })).toThrow(misconfigured(/^DATABASE_URL must begin with postgres:/));
+    expect(() => postgresAddress({ DATABASE_URL })).not.toThrow(/hunter2/);
+    expect(postgresAddress({ DATABASE_URL, USE_POSTGRES_STORE: "false" })).toBeUndefined();
   });
 
   it("is reached as PGSSLMODE says, unless it says so itself", () => {
@@ -140,6 +175,23 @@ describe("the key for the state at rest", () => {
       misconfigured(/cannot be read/),
     );
     expect(() => atRestFromEnv({ KEY_STORE_KEY_FILE: file("empty", "\n") })).toThrow(misconfigured(/is empty/));
+  });
+
+  it("is the program's before the environment's, and the environment's where the program gives none", () => {
+    const env = { KEY_STORE_KEY: key.toString("base64") };
+    const own = new Uint8Array(32).fill(1);
+    expect(atRestFrom(env, { key: own })).toEqual({ key: own });
+    expect(atRestFrom(env, { passphrase: "correct horse" })).toEqual({ passphrase: "correct horse" });
+    for (const given of [{}, { key: undefined, passphrase: undefined }, { plaintext: "allow" } as const]) {
+      expect(atRestFrom(env, given)).toEqual({ key: new Uint8Array(key) });
+    }
+    expect(atRestFrom({}, { plaintext: "allow" })).toEqual({ plaintext: "allow" });
+    expect(atRestFrom({ KEY_STORE_PLAINTEXT: "allow" }, { plaintext: undefined })).toEqual({ plaintext: "allow" });
+  });
+
+  it("is checked with all that stands beside it", () => {
+    const plaintext = "yes" as "allow";
+    expect(() => checkAtRest({ key, plaintext })).toThrow(misconfigured('plaintext is "allow" or nothing'));
   });
 
   it("may be left out by name only", () => {

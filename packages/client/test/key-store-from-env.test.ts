@@ -118,6 +118,28 @@ describe("the key store of an environment", () => {
     });
   });
 
+  it("is waited for where the program says so, whatever the variable says", async () => {
+    const env = { PGHOST: "127.0.0.1", PGPORT: await closedPort(), KEY_STORE_KEY, KEY_STORE_ON_UNAVAILABLE: "fail" };
+    const found = await keyStoreFromEnv(env, { onUnavailable: "wait" });
+    await using _ = found.keyStore;
+    expect(found.mode).toBe("waiting");
+    await expect(keyStoreFromEnv(env, { onUnavailable: undefined })).rejects.toMatchObject({
+      code: "ERR_KEY_STORE_UNAVAILABLE",
+    });
+  });
+
+  it("shows leases under the label of the program, before that of the environment", async () => {
+    const env = { KEY_STORE_SQLITE_PATH: join(folder, "label.sqlite"), KEY_STORE_LABEL: "bot of the environment" };
+    const labels: (string | undefined)[] = [];
+    for (const label of ["bot of the program", undefined]) {
+      const { keyStore } = await keyStoreFromEnv(env, { label });
+      await using _ = keyStore;
+      await keyStore.openDevice({ userId: "@bot:localhost", deviceId: "BOT" });
+      labels.push((await keyStore.listDevices())[0]?.holder?.label);
+    }
+    expect(labels).toEqual(["bot of the program", "bot of the environment"]);
+  });
+
   it("is refused where an older copy of it was put back, and a witness is configured", async () => {
     const [path, witness] = [join(folder, "witnessed.sqlite"), join(folder, "witness")];
     const env = { KEY_STORE_SQLITE_PATH: path, KEY_STORE_WITNESS_PATH: witness };
@@ -165,6 +187,11 @@ describe("the key store of an environment", () => {
   it.each([
     ["PostgreSQL without a key", { PGHOST: "127.0.0.1" }, /KEY_STORE_KEY/],
     ["an address that is none", { DATABASE_URL: "postgres://[", KEY_STORE_KEY }, /./],
+    [
+      "an address of no engine",
+      { DATABASE_URL: "postgress://bot:x@db.example.org/bot", KEY_STORE_KEY },
+      /DATABASE_URL/,
+    ],
     ["an unknown policy", { KEY_STORE_ON_UNAVAILABLE: "retry" }, /KEY_STORE_ON_UNAVAILABLE/],
   ])("is refused before anything is tried: %s", async (_, env, message) => {
     await expect(keyStoreFromEnv(env)).rejects.toMatchObject({

@@ -44,6 +44,7 @@ function decodeKey(encoded: string): Uint8Array {
 
 /** A copy of valid options, with one of key and passphrase at most; `ERR_KEY_STORE_CONFIG` otherwise. */
 export function checkAtRest({ key, passphrase, plaintext }: AtRest): AtRest {
+  if (plaintext !== undefined && plaintext !== "allow") misconfigured('plaintext is "allow" or nothing');
   if (key !== undefined && passphrase !== undefined) misconfigured("give a key or a passphrase, not both");
   if (key !== undefined) {
     if (!(key instanceof Uint8Array) || key.byteLength !== KEY_BYTES) misconfigured(`a key is ${KEY_BYTES} bytes`);
@@ -54,8 +55,19 @@ export function checkAtRest({ key, passphrase, plaintext }: AtRest): AtRest {
       misconfigured("a passphrase is a string that is not empty");
     return { passphrase };
   }
-  if (plaintext !== undefined && plaintext !== "allow") misconfigured('plaintext is "allow" or nothing');
   return plaintext === undefined ? {} : { plaintext };
+}
+
+/**
+ * How the state is encrypted, by what the program gives and else by the
+ * environment. A key or passphrase that the program gives is in the place of the
+ * environment's; `plaintext` is not, as it counts only where there is neither.
+ *
+ * @throws `ERR_KEY_STORE_CONFIG`
+ */
+export function atRestFrom(env: Environment, { key, passphrase, plaintext }: AtRest): AtRest {
+  if (key !== undefined || passphrase !== undefined) return checkAtRest({ key, passphrase, plaintext });
+  return checkAtRest({ plaintext, ...atRestFromEnv(env) });
 }
 
 /** Throws the error for a shared store that would hold keys in plaintext without anybody having said so. */

@@ -16,8 +16,11 @@ export interface MatrixFromEnv {
   readonly credentials: Credentials;
 }
 
+/** What the program says itself of who the client is: it comes before the variables. */
+export type GivenIdentity = { readonly [Member in keyof MatrixFromEnv]?: MatrixFromEnv[Member] | undefined };
+
 /**
- * Reads who the client is:
+ * Reads who the client is, where the program has not said it:
  *
  * | variable | meaning |
  * |---|---|
@@ -28,22 +31,23 @@ export interface MatrixFromEnv {
  *
  * @throws `MatrixClientError` `CONFIG` for a malformed or missing value; messages name variables, never their values
  */
-export function matrixFromEnv(env: Environment = process.env): MatrixFromEnv {
-  const userId = text(env, "MATRIX_USER_ID");
-  const deviceId = text(env, "MATRIX_DEVICE_ID");
-  const homeserver = text(env, "MATRIX_HOMESERVER") ?? userId;
-  const credentials = credentialsOf(env);
+export function matrixFromEnv(env: Environment = process.env, given: GivenIdentity = {}): MatrixFromEnv {
+  const userId = given.userId ?? text(env, "MATRIX_USER_ID");
+  const deviceId = given.deviceId ?? text(env, "MATRIX_DEVICE_ID");
+  const homeserver = given.homeserver ?? text(env, "MATRIX_HOMESERVER") ?? userId;
+  const credentials = given.credentials ?? credentialsOf(env);
   if (homeserver === undefined) misconfigured("set MATRIX_HOMESERVER to the homeserver's URL or server name");
-  if (userId !== undefined && !/^@[^:\s]*:[^\s]+$/.test(userId)) {
+  // What the program gives is checked, under its own name, with the other options.
+  if (userId !== undefined && userId !== given.userId && !/^@[^:\s]*:[^\s]+$/.test(userId)) {
     misconfigured("MATRIX_USER_ID must be a full user id, such as @bot:example.org");
   }
   try {
-    parseHomeserver(homeserver);
+    if (homeserver !== given.homeserver && homeserver !== given.userId) parseHomeserver(homeserver);
   } catch (cause) {
     const variable = homeserver === userId ? "MATRIX_USER_ID names no homeserver" : "MATRIX_HOMESERVER is malformed";
     misconfigured(`${variable}: it must be like https://matrix.example.org or example.org`, cause);
   }
-  if (userId === undefined && credentials.type === "password") {
+  if (userId === undefined && credentials.type === "password" && credentials !== given.credentials) {
     misconfigured("MATRIX_PASSWORD needs a MATRIX_USER_ID, such as @bot:example.org");
   }
   return withoutSecretsInLogs({ homeserver, userId, deviceId, credentials });

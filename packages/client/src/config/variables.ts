@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { KeyStoreError } from "@holdfast/key-store-core";
+import { KeyStoreError, type OnUnavailable } from "@holdfast/key-store-core";
 
 /** Environment variables, such as `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -30,6 +30,11 @@ export function choice<const T extends string>(env: Environment, name: string, c
   if (value === undefined) return undefined;
   const chosen = choices.find((word) => word === value);
   return chosen ?? misconfigured(`${name} must be ${choices.join(", ")}`);
+}
+
+/** `KEY_STORE_ON_UNAVAILABLE`; `undefined` where it is missing. */
+export function onUnavailableFromEnv(env: Environment): OnUnavailable | undefined {
+  return choice(env, "KEY_STORE_ON_UNAVAILABLE", ["fallback", "wait", "fail"]);
 }
 
 /** A TCP port; `undefined` where it is missing. */
