@@ -3,7 +3,7 @@ import type { Change, DeviceStore } from "@holdfast/key-store-core";
 import { numbered, text, toHex } from "./bytes.ts";
 import { hexes, keysOf, rejection, rejectsWith } from "./expect.ts";
 import { gate } from "./faulty-driver.ts";
-import { type Define, del, put, SESSIONS } from "./scene.ts";
+import { DEVICE, type Define, del, open, put, SESSIONS } from "./scene.ts";
 
 async function value(device: DeviceStore, key: string): Promise<string | undefined> {
   return toHex(await device.get(SESSIONS, text(key)));
@@ -105,6 +105,26 @@ export function batchTests(define: Define): void {
     assert.equal(device.revision, 2n);
   });
 
+  define(
+    "a batch in the batch of another device that is in one of its own is refused, and so is closing",
+    async (scene) => {
+      const [store, other] = [await scene.store(), await scene.store()];
+      const one = await open(store, { ...DEVICE, deviceId: "ONE" });
+      const two = await open(other, { ...DEVICE, deviceId: "TWO" });
+      await one.batch(() =>
+        two.batch(async () => {
+          await rejectsWith("ERR_KEY_STORE_INVALID_ARGUMENT", () => one.batch(async () => "inner"));
+          await rejectsWith("ERR_KEY_STORE_INVALID_ARGUMENT", () => one.close());
+          await rejectsWith("ERR_KEY_STORE_INVALID_ARGUMENT", () => store.close());
+          await one.commit([put("a", "1")]);
+          await two.commit([put("b", "2")]);
+        }),
+      );
+      assert.deepEqual([one.revision, two.revision], [1n, 1n]);
+    },
+    { timeoutMs: 5_000 },
+  );
+
   define("batches begun at once run one after another, in their order", async (scene) => {
     const device = await scene.device();
     const events: string[] = [];
@@ -192,6 +212,30 @@ export function batchTests(define: Define): void {
     await batch;
     const [count, found] = await reads;
     assert.deepEqual([count, toHex(found)], [1, "31"]);
+  });
+
+  define("a commit made while a batch is ending comes after it, and before the batch that follows", async (scene) => {
+    const { driver, device } = await scene.faultyDevice();
+    const read = gate();
+    driver.next("getMany", read.fault);
+    let reading: Promise<unknown> | undefined;
+    const ending = device.batch(async () => {
+      reading = device.get("other", text("nobody waits for it"));
+      await device.commit([put("a", "ending")]);
+    });
+    await read.reached;
+    // The work has settled, however many turns of the microtasks that takes, and the read has not.
+    await new Promise((resolve) => setImmediate(resolve));
+    const later = device.commit([put("a", "later"), put("b", "later")]);
+    const next = device.batch(() => device.commit([put("b", "next")]));
+    read.open();
+    await Promise.all([reading, ending, later, next]);
+    const expected = ["later", "next"].map((one) => toHex(text(one)));
+    assert.deepEqual(hexes(await device.getMany(SESSIONS, [text("a"), text("b")])), expected);
+    assert.equal(device.revision, 3n);
+    await device.close();
+    const again = await scene.device();
+    assert.deepEqual(hexes(await again.getMany(SESSIONS, [text("a"), text("b")])), expected);
   });
 
   define("a count that a commit into the batch overtakes is one that was", async (scene) => {

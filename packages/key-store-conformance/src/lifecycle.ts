@@ -109,6 +109,22 @@ export function lifecycleTests(define: Define): void {
     assert.equal(await again.count(SESSIONS), 2);
   });
 
+  define(
+    "a read that waits for the end of a batch is answered, though the store is closed meanwhile",
+    async (scene) => {
+      const { driver, device } = await scene.faultyDevice();
+      const durable = gate();
+      driver.next("commit", durable.fault);
+      const batch = device.batch(() => device.commit([put("a", "1")]));
+      await durable.reached;
+      const read = device.get(SESSIONS, text("a"));
+      const closing = device.close();
+      durable.open();
+      assert.equal(toHex(await read), "31");
+      await Promise.all([batch, closing]);
+    },
+  );
+
   define("closing waits for commits that have not begun", async (scene) => {
     const device = await scene.device();
     const commits = Array.from({ length: 5 }, (_, at) => device.commit([put(`${at}`, "")]));

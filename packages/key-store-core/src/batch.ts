@@ -8,11 +8,12 @@ interface BatchScope {
   owner: object | undefined;
 }
 
-const scopes = new AsyncLocalStorage<BatchScope>();
+/** The batches that code runs inside of: of several device stores, where one's was begun in another's. */
+const scopes = new AsyncLocalStorage<readonly BatchScope[]>();
 
 /** Whether the calling code runs inside the work of a batch of `owner`, so that waiting for that batch would never end. */
 export function isInsideBatchOf(owner: object): boolean {
-  return scopes.getStore()?.owner === owner;
+  return scopes.getStore()?.some((scope) => scope.owner === owner) ?? false;
 }
 
 /** Runs code that belongs to no batch, although something inside one has called for it. */
@@ -44,24 +45,29 @@ export class Batch {
   }
 
   /**
-   * Runs the work and closes the batch. How the work came out; `undefined` as
-   * soon as {@link Batch.giveUp} is called, for work may then never settle.
+   * Runs the work. How it came out; `undefined` as soon as
+   * {@link Batch.giveUp} is called, for work may then never settle.
    */
   async run<T>(owner: object, work: () => Promise<T>): Promise<PromiseSettledResult<T> | undefined> {
     // What work leaves running keeps its scope alive, and must not keep the batch alive by it.
     const scope: BatchScope = { owner };
+    const outer = scopes.getStore()?.filter((one) => one.owner !== undefined) ?? [];
     const outcome = await new Promise<PromiseSettledResult<T> | undefined>((resolve) => {
       this.#giveUp = () => resolve(undefined);
       scopes
-        .run(scope, async () => work())
+        .run([...outer, scope], async () => work())
         .then(
           (value) => resolve({ status: "fulfilled", value }),
           (reason) => resolve({ status: "rejected", reason }),
         );
     });
     scope.owner = undefined;
-    this.#open = false;
     return outcome;
+  }
+
+  /** No commit joins it any more. */
+  close(): void {
+    this.#open = false;
   }
 
   /** The store has failed: the batch waits for its work no longer. */

@@ -190,16 +190,23 @@ export class DriverDeviceStore implements MovableDevice {
     this.#batch = batch;
     const outcome = await batch.run(this, work);
     try {
-      if (outcome !== undefined) await batch.reads.drained();
-      // Whoever met the failure inside the batch may have swallowed it: the batch itself tells it.
-      if (this.#failure !== undefined || outcome === undefined) throw this.#failure;
-      if (!batch.overlay.isEmpty) await this.#commits.run(() => this.#write(batch.overlay));
+      batch.close();
+      if (outcome === undefined) throw this.#failure;
+      // Queued as it is closed, reads of it or not: a commit that can join it no longer must not overtake it.
+      await this.#commits.run(() => this.#writeBatch(batch));
     } finally {
       this.#batch = undefined;
       batch.end();
     }
     if (outcome.status === "rejected") throw outcome.reason;
     return outcome.value;
+  }
+
+  async #writeBatch(batch: Batch): Promise<void> {
+    await batch.reads.drained();
+    // Whoever met the failure inside the batch may have swallowed it: the batch itself tells it.
+    if (this.#failure !== undefined) throw this.#failure;
+    if (!batch.overlay.isEmpty) await this.#write(batch.overlay);
   }
 
   /** Makes the overlay's changes durable, or poisons. Called by one at a time. */
@@ -317,14 +324,21 @@ export class DriverDeviceStore implements MovableDevice {
     this.#context.observe(failure);
   }
 
-  /** Counts a read, and answers from the batch where there is one. */
   #track<T>(read: (reader: RecordReader) => Promise<T>): Promise<T> {
     this.#usable();
     this.#context.counters.reads += 1;
+    return this.#inFlight.track(this.#answer(read));
+  }
+
+  /** Answers from the batch where there is one. A read that has begun ends, though the store is closed meanwhile. */
+  #answer<T>(read: (reader: RecordReader) => Promise<T>): Promise<T> {
     const batch = this.#batch;
-    if (batch === undefined) return this.#inFlight.track(read(this.#reader));
-    if (batch.isOpen) return this.#inFlight.track(batch.reads.track(read(batch.overlay)));
-    return this.#inFlight.track(batch.ended.then(() => this.#track(read)));
+    if (batch === undefined) return read(this.#reader);
+    if (batch.isOpen) return batch.reads.track(read(batch.overlay));
+    return batch.ended.then(() => {
+      this.#throwIfPoisoned();
+      return this.#answer(read);
+    });
   }
 
   /** Throws when nothing may begin any more. While a batch runs that began before `close()`, what it needs still may. */

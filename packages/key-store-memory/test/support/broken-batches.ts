@@ -1,8 +1,12 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { type Change, type DeviceStore, isKeyStoreError, KeyStoreError } from "@holdfast/key-store-core";
 import type { BrokenStore } from "./broken.ts";
 
 const POISONS = "a list that fails for good throws and poisons, and never answers as if nothing were stored";
 const CLOSED = "a device store that is closed throws ERR_KEY_STORE_CLOSED from every method";
+
+/** Calls something as if nobody had called its caller. */
+const outside = AsyncLocalStorage.snapshot();
 
 /** A batch whose commits are kept in a list until `finish` says what becomes of them. */
 function batching(
@@ -104,6 +108,29 @@ export const brokenBatches: readonly BrokenStore[] = [
     deviceStore: joining,
   },
   {
+    that: "lets a commit overtake a batch that is ending",
+    caughtBy: "a commit made while a batch is ending comes after it, and before the batch that follows",
+    deviceStore(inner) {
+      let reading: Promise<unknown> = Promise.resolve();
+      return {
+        ...batching(inner, async (_, written) => {
+          await reading;
+          await inner.commit(written);
+        }),
+        get(collection, key) {
+          const read = inner.get(collection, key);
+          reading = read;
+          return read;
+        },
+      };
+    },
+  },
+  {
+    that: "does not see that a batch is inside another one",
+    caughtBy: "a batch in the batch of another device that is in one of its own is refused, and so is closing",
+    deviceStore: (inner) => ({ batch: (work) => outside(() => inner.batch(work)) }),
+  },
+  {
     that: "takes a batch in a batch",
     caughtBy: "a batch inside a batch is refused, and the outer one goes on",
     deviceStore: joining,
@@ -182,6 +209,24 @@ export const brokenBatches: readonly BrokenStore[] = [
         inner.close().catch(() => {});
       },
     }),
+  },
+  {
+    that: "refuses at its end what began before it was closed",
+    caughtBy: "a read that waits for the end of a batch is answered, though the store is closed meanwhile",
+    deviceStore(inner) {
+      let closed = false;
+      return {
+        async get(collection, key) {
+          const value = await inner.get(collection, key);
+          if (closed) throw new KeyStoreError("ERR_KEY_STORE_CLOSED", "closed meanwhile");
+          return value;
+        },
+        close() {
+          closed = true;
+          return inner.close();
+        },
+      };
+    },
   },
   {
     that: "throws when it is closed twice",
