@@ -1,10 +1,13 @@
 import type { DeviceStore } from "@holdfast/key-store-core";
-import { IDBFactory } from "./idl/idb-factory.ts";
+import { type FactoryState, IDBFactory } from "./idl/idb-factory.ts";
 import { internal } from "./idl/shape.ts";
 import type { Mount, MountOptions } from "./mount.ts";
 import { Router } from "./router.ts";
 
 const router = new Router();
+
+/** What another factory is asked for. */
+type OtherFactory = Pick<IDBFactory, "open" | "deleteDatabase" | "databases">;
 
 /**
  * The factory that all mounts share: the one that {@link install} makes the
@@ -39,4 +42,26 @@ export function createIndexedDB(store: DeviceStore, options: MountOptions = {}):
   const own = new Router();
   own.mount("", store, options);
   return new IDBFactory(internal, own);
+}
+
+/**
+ * A factory for the databases that something is mounted for, and for all others
+ * in the place of another one. Without that one, which is looked up each time,
+ * it is the factory of all mounts.
+ */
+export function withMounts(lookUpOther: () => OtherFactory | undefined): IDBFactory {
+  const otherFor = (name: string) => (router.serves(name) ? undefined : lookUpOther());
+  const state: FactoryState = {
+    open(name, version) {
+      const other = otherFor(name);
+      if (other === undefined) return router.open(name, version);
+      return version === undefined ? other.open(name) : other.open(name, version);
+    },
+    delete: (name) => otherFor(name)?.deleteDatabase(name) ?? router.delete(name),
+    async databases() {
+      const [mounted, others] = await Promise.all([router.databases(), lookUpOther()?.databases() ?? []]);
+      return [...mounted, ...others.filter(({ name }) => !router.serves(name))];
+    },
+  };
+  return new IDBFactory(internal, state);
 }

@@ -15,6 +15,6 @@ export { IDBRecord } from "./idl/idb-record.ts";
 export { IDBOpenDBRequest, IDBRequest } from "./idl/idb-request.ts";
 export { IDBTransaction } from "./idl/idb-transaction.ts";
 export { IDBVersionChangeEvent, type IDBVersionChangeEventInit } from "./idl/idb-version-change-event.ts";
-export { install, uninstall } from "./install.ts";
+export { type Installation, install, installMounts, uninstall } from "./install.ts";
 export type { Mount, MountOptions } from "./mount.ts";
 export type { StoreFailureHandling } from "./served-store.ts";

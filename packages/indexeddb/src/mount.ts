@@ -30,6 +30,9 @@ export interface Mount extends AsyncDisposable {
   /** What the names of its databases begin with. */
   readonly prefix: string;
 
+  /** How many connections to its databases are open. */
+  readonly connections: number;
+
   /**
    * Serves the databases from another device store, after the one before has
    * failed: most often the same device, opened again.
@@ -85,6 +88,10 @@ export class MountState implements Mount {
     this.#handling = onStoreFailure;
     this.#served = new ServedStore(store, onStoreFailure);
     this.#remove = remove;
+  }
+
+  get connections(): number {
+    return this.#served.connections;
   }
 
   /** Carries out a request of the factory. */

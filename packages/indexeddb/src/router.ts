@@ -26,6 +26,11 @@ export class Router implements FactoryState {
     return mount;
   }
 
+  /** Whether something is mounted for a database of this name. */
+  serves(name: string): boolean {
+    return this.#mountOf(name) !== undefined;
+  }
+
   open(name: string, version: number | undefined): IDBOpenDBRequest {
     return this.#ask(name, (address, request) => placeOpen(address, version, request));
   }

@@ -33,6 +33,11 @@ export class ServedStore implements ConnectionOwner {
     return this.#stalls && this.hasFailed;
   }
 
+  /** How many connections are open. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
   /** Looks whether an error says that the store was closed: of every other failure its signal tells. */
   observe(error: unknown): void {
     if (!isKeyStoreError(error, "ERR_KEY_STORE_CLOSED")) return;

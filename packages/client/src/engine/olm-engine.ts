@@ -1,5 +1,6 @@
 import { type DeviceStore, isKeyStoreError, KeyStoreError } from "@holdfast/key-store-core";
 import type { OlmMachine } from "@matrix-org/matrix-sdk-crypto-wasm";
+import type { Globals } from "./globals.ts";
 import { serialise } from "./serialise.ts";
 
 /** A running crypto engine whose state is in a key store. Made by `openOlmMachine`. */
@@ -37,12 +38,20 @@ export interface OlmEngine extends AsyncDisposable {
 }
 
 /** The {@link OlmEngine} over an open device store; `release` takes the engine's databases out of the process. */
-export function olmEngine(machine: OlmMachine, deviceStore: DeviceStore, release: () => Promise<void>): OlmEngine {
+export function olmEngine(
+  machine: OlmMachine,
+  deviceStore: DeviceStore,
+  globals: Globals,
+  release: () => Promise<void>,
+): OlmEngine {
   let closing: Promise<void> | undefined;
 
   const batch = async <T>(call: () => Promise<T>): Promise<T> => {
     if (closing !== undefined) throw new KeyStoreError("ERR_KEY_STORE_CLOSED", "the crypto engine is closed");
-    return deviceStore.batch(call);
+    return deviceStore.batch(() => {
+      globals.ensure();
+      return call();
+    });
   };
 
   const closeAll = async (): Promise<void> => {

@@ -32,7 +32,8 @@ export interface OpenOlmMachineOptions extends DeviceRef, AtRest, OpenDeviceOpti
  *
  * @throws `ERR_KEY_STORE_UNAVAILABLE` where the key store is not ready;
  * `ERR_KEY_STORE_WRONG_KEY` where the key or passphrase is not the device's;
- * `ERR_KEY_STORE_CONFIG` without either, on a store that other machines can reach;
+ * `ERR_KEY_STORE_CONFIG` without either, on a store that other machines can reach, and
+ * where other code replaced `globalThis.indexedDB` in the midst of the opening;
  * `ERR_KEY_STORE_INVALID_ARGUMENT` for a malformed user id;
  * `ERR_KEY_STORE_LEASE_HELD`, `ERR_KEY_STORE_DEVICE_NOT_FOUND`, and what `openDevice` throws
  */
@@ -100,13 +101,19 @@ async function openOn(deviceStore: DeviceStore, account: Account, lock: StoreKey
   try {
     const machine = await deviceStore.batch(async () => {
       await lock.save(deviceStore);
+      globals.ensure();
       using handle = await openStore(`${prefix}${STORE_NAME}`, lock.key);
-      return await OlmMachine.initFromStore(account.userId, account.deviceId, handle);
+      const opened = await OlmMachine.initFromStore(account.userId, account.deviceId, handle);
+      if (globals.areInForce && mounted.connections > 0) return opened;
+      opened.close();
+      throw globalsReplaced();
     });
-    return olmEngine(machine, deviceStore, release);
+    return olmEngine(machine, deviceStore, globals, release);
   } catch (error) {
+    // What was found in another store says nothing of this one.
+    const failure = globals.areInForce ? unreadable(error) : globalsReplaced(error);
     await release();
-    throw isKeyStoreError(error) ? error : unreadable(error);
+    throw isKeyStoreError(error) ? error : failure;
   }
 }
 
@@ -118,6 +125,13 @@ function openStore(name: string, key: Uint8Array | undefined): Promise<StoreHand
 function unreadable(cause: unknown): KeyStoreError {
   const message = `the crypto engine could not open this device's state: ${messageOf(cause)}`;
   return new KeyStoreError("ERR_KEY_STORE_CORRUPT", message, { cause });
+}
+
+function globalsReplaced(cause?: unknown): KeyStoreError {
+  const message =
+    "other code put an indexedDB of its own on globalThis while the crypto engine was opened, so that the engine's keys " +
+    "would have been kept there: put it there before, as by importing fake-indexeddb/auto first, and open the engine again";
+  return new KeyStoreError("ERR_KEY_STORE_CONFIG", message, { cause });
 }
 
 function notReady({ name, status }: KeyStore): KeyStoreError {
