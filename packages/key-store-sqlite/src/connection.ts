@@ -3,7 +3,8 @@ import { type EngineInfo, KeyStoreError } from "@holdfast/key-store-core";
 import Database from "better-sqlite3";
 import { whileBusy } from "./busy.ts";
 import { assertNoTransaction } from "./errors.ts";
-import { ensureFile, FileIdentity, sizeOf } from "./file.ts";
+import { ensureFile, FileIdentity } from "./file.ts";
+import { isStill, type LogFile, readLogFile } from "./log-file.ts";
 import type { SqliteConfig } from "./options.ts";
 import { checkIntegrity, isEmptyDatabase, isUpToDate, migrate, SCHEMA_VERSION } from "./schema.ts";
 import { Statements } from "./statements.ts";
@@ -58,12 +59,21 @@ export class Connection {
     return whileBusy(config, open, signal);
   }
 
-  /** Checks and prepares a database that was just opened; `undefined` where its log seems to be missing. */
-  static async prepare(db: Database.Database, config: SqliteConfig, hadWal: boolean): Promise<Connection | undefined> {
+  /**
+   * Checks and prepares a database that was just opened; `undefined` where its
+   * log seems to be missing, or not to be whole.
+   *
+   * @param log the log as it was before the database was opened
+   */
+  static async prepare(
+    db: Database.Database,
+    config: SqliteConfig,
+    log: LogFile | undefined,
+  ): Promise<Connection | undefined> {
     const { path } = config;
     const upToDate = isUpToDate(db, path);
     const wal = new WriteAheadLog(db);
-    if (!hadWal && !wal.isComplete && !config.acceptMissingWal) return undefined;
+    if (!config.acceptMissingWal && hasLost(wal, log, config)) return undefined;
     checkIntegrity(db, path);
     if (!upToDate) await migrate(db, path);
     if (db.pragma("journal_mode = wal", { simple: true }) !== "wal") {
@@ -79,9 +89,7 @@ export class Connection {
     assertNoTransaction(db);
     assertRecent(db);
     if (isEmptyDatabase(db)) await migrate(db, config.path);
-    // Its owner may have used it, and so made a log: without one, or with an empty one, there has been no commit since.
-    const { log } = db.prepare("pragma wal_checkpoint(noop)").get() as { log: number };
-    const connection = await Connection.prepare(db, config, log > 0);
+    const connection = await Connection.prepare(db, config, readLogFile(logOf(config)));
     if (connection === undefined) throw missingWal(config.path);
     return connection;
   }
@@ -137,22 +145,60 @@ async function openFile(config: SqliteConfig): Promise<Connection> {
   const { path } = config;
   await ensureFile(path);
   for (let look = 1; look <= LOOKS_FOR_WAL; look += 1) {
-    const hadWal = (sizeOf(`${path}-wal`) ?? 0) > 0;
+    const log = readLogFile(logOf(config));
     const db = new Database(path, { fileMustExist: true, timeout: BLOCKING_WAIT_MS });
     let connection: Connection | undefined;
+    let isRefused = false;
     try {
-      connection = await Connection.prepare(db, config, hadWal);
+      connection = await Connection.prepare(db, config, log);
       if (connection !== undefined) return connection;
+      isRefused = true;
     } finally {
-      if (connection === undefined) db.close();
+      if (isRefused) closeAndKeepLog(db, path);
+      else if (connection === undefined) db.close();
     }
     await delay(25);
   }
   throw missingWal(path);
 }
 
+/**
+ * Whether commits that were acknowledged are in the log no more.
+ *
+ * SQLite reads a log as far as it is whole, and says nothing of the rest: a log
+ * whose beginning is damaged counts as empty, which the mark tells, and one that
+ * is damaged further on as shorter, which the commits behind that place tell.
+ * One of them alone says nothing: a loss of power leaves it behind as well, in
+ * parts, and it was not acknowledged then. Where commits are not waited for,
+ * that may leave several of them.
+ */
+function hasLost(wal: WriteAheadLog, log: LogFile | undefined, config: SqliteConfig): boolean {
+  const { pages } = wal;
+  if (pages === 0 && !wal.isComplete) return log?.isFresh !== true;
+  if (log === undefined || config.durability !== "full") return false;
+  const unread = log.commits.filter((frame) => frame > pages);
+  // Where another process has begun a new log since, this one was whole.
+  return unread.length > 1 && isStill(log, logOf(config));
+}
+
+/** Closes a database whose log was refused. SQLite would delete the log with the last connection that may write. */
+function closeAndKeepLog(db: Database.Database, path: string): void {
+  let reader: Database.Database | undefined;
+  try {
+    reader = new Database(path, { readonly: true, fileMustExist: true });
+    reader.prepare("select wal_complete from store").get();
+  } finally {
+    db.close();
+    reader?.close();
+  }
+}
+
+function logOf({ path }: SqliteConfig): string {
+  return `${path}-wal`;
+}
+
 function missingWal(path: string): KeyStoreError {
-  const message = `${path}: its write-ahead log (${path}-wal) is missing after an unclean end, and the last commits with it: put the log back beside the file; the devices in the file alone must not be used again (acceptMissingWal opens it all the same)`;
+  const message = `${path}: its write-ahead log (${path}-wal) is missing or damaged after an unclean end, and the last commits with it: put the log back beside the file; the devices in the file alone must not be used again (acceptMissingWal opens it all the same; nothing is lost only where a process was killed while it moved the log into the file and another program has opened and closed the file since, which looks the same)`;
   return new KeyStoreError("ERR_KEY_STORE_ROLLBACK", message);
 }
 

@@ -52,10 +52,15 @@ export interface SqliteKeyStoreOptions extends KeyStoreOptions {
    */
   readonly busyTimeoutMs?: number | undefined;
   /**
-   * Opens a file whose write-ahead log (`-wal`) was lost after an unclean end,
-   * and its last commits with it: `init()` refuses that with
-   * `ERR_KEY_STORE_ROLLBACK` otherwise. Only for devices that are never used
-   * again. Default: `false`.
+   * Opens a file whose write-ahead log (`-wal`) was lost or damaged after an
+   * unclean end, and its last commits with it: `init()` refuses that with
+   * `ERR_KEY_STORE_ROLLBACK` otherwise, and keeps the log as it is. Only for
+   * devices that are never used again.
+   *
+   * One thing looks the same though nothing is lost: a process was killed
+   * while it moved the log into the file, and another program than a key store
+   * (the `sqlite3` shell) was then the first to open the file, and closed it.
+   * Who knows that it was so may set this once, and go on. Default: `false`.
    */
   readonly acceptMissingWal?: boolean | undefined;
 }

@@ -19,7 +19,9 @@ const SIZE_LIMIT_BYTES = 16 * 1024 * 1024;
  * arranged such that the database as SQLite reads it, with its log, always
  * says 1, while the main file alone says 0: at every checkpoint the mark goes
  * to 0, the log into the main file, and the mark back to 1 in a new log.
- * Whoever reads 0 although no log was there reads a main file without its log.
+ * Whoever reads 0 where SQLite found nothing in the log reads a main file
+ * without its log, or with one that SQLite cannot read: log-file.ts tells both
+ * from a log that was begun anew and had got no further.
  *
  * The last connection to close, be it ours, the `sqlite3` shell's or that of a
  * process that just exits, moves the whole log into the main file, and the 1
@@ -47,7 +49,7 @@ export class WriteAheadLog {
     this.#db.pragma(`journal_size_limit = ${SIZE_LIMIT_BYTES}`);
   }
 
-  /** False where the main file is without its log; and, for a moment, while another process makes a checkpoint. */
+  /** False where the main file is without its log; and after a kill, or for a moment, in a checkpoint. */
   get isComplete(): boolean {
     return this.#isComplete.get() === 1;
   }

@@ -171,6 +171,86 @@ describe("the write-ahead log", () => {
     await refusedAndKept(path, /^ERR_KEY_STORE_ROLLBACK: /);
   });
 
+  const damages: readonly (readonly [string, (log: Buffer) => Uint8Array])[] = [
+    ["has a header of zeros", (log) => log.fill(0, 0, 32)],
+    ["has one bit of its salt flipped", (log) => log.fill(log.readUInt8(16) ^ 1, 16, 17)],
+    ["counts its salt up by one", (log) => log.fill(log.readUInt8(19) + 1, 19, 20)],
+    ["has another page size in its header", (log) => log.fill(0x20, 10, 11)],
+    ["has one bit of its first page flipped", (log) => log.fill(log.readUInt8(60) ^ 1, 60, 61)],
+    ["has one bit of its first frame's salt flipped", (log) => log.fill(log.readUInt8(40) ^ 1, 40, 41)],
+    ["is all zeros", (log) => log.fill(0)],
+    ["is cut to its header", (log) => log.subarray(0, 32)],
+    ["is cut within its first frame", (log) => log.subarray(0, 1000)],
+    ["holds something else", () => Buffer.alloc(4096, 7)],
+  ];
+  for (const [what, damage] of damages) {
+    it(`is missed where it ${what}, time and again, and kept`, async () => {
+      const path = await killed();
+      const damaged = damage(readFileSync(`${path}-wal`));
+      writeFileSync(`${path}-wal`, damaged);
+      for (let look = 1; look <= 2; look += 1) {
+        await refusedAndKept(path, /^ERR_KEY_STORE_ROLLBACK: .*its write-ahead log .* is missing or damaged/);
+        expect(readFileSync(`${path}-wal`).equals(damaged)).toBe(true);
+      }
+    });
+  }
+
+  /** Where the frames of a log begin, and where the transactions end in it, by its own headers. */
+  function framesOf(log: Buffer): { starts: number[]; ends: number[] } {
+    const starts: number[] = [];
+    const ends: number[] = [];
+    const size = log.readUInt32BE(8) + 24;
+    for (let at = 32; at + size <= log.byteLength; at += size) {
+      if (log.readUInt32BE(at + 8) !== log.readUInt32BE(16)) break;
+      starts.push(at);
+      if (log.readUInt32BE(at + 4) > 0) ends.push(at + size);
+    }
+    return { starts, ends };
+  }
+
+  it("is missed where a page in the middle of it is damaged, and kept", async () => {
+    const path = await killed(20);
+    const log = readFileSync(`${path}-wal`);
+    const { starts } = framesOf(log);
+    const middle = starts[Math.floor(starts.length / 2)] ?? 0;
+    log.writeUInt8(log.readUInt8(middle + 100) ^ 1, middle + 100);
+    writeFileSync(`${path}-wal`, log);
+    await refusedAndKept(path, /^ERR_KEY_STORE_ROLLBACK: .*is missing or damaged/);
+    expect(readFileSync(`${path}-wal`).equals(log)).toBe(true);
+    expect((await deviceOf({ path, acceptMissingWal: true })).revision).toBeLessThan(20n);
+  });
+
+  it("is used up to a last commit that is there in parts, as a loss of power leaves one", async () => {
+    const path = await killed(20);
+    const log = readFileSync(`${path}-wal`);
+    const { starts, ends } = framesOf(log);
+    const whole = ends.length;
+    const torn = starts.find((start) => start >= (ends[whole - 2] ?? 0)) ?? 0;
+    log.fill(0, torn, torn + 24);
+    writeFileSync(`${path}-wal`, log);
+    expect((await deviceOf(path)).revision).toBeGreaterThanOrEqual(19n);
+  });
+
+  it("is not missed where a kill came between its new beginning and the mark", async () => {
+    const path = newPath();
+    const device = await deviceOf(path);
+    for (let commit = 0; commit < 5; commit += 1) await device.commit([put("a", new Uint8Array(5 << 20).fill(commit))]);
+    await nextTurn();
+    // The log was just moved and begun anew, and holds the mark alone: taken back, the file is as such a kill leaves it.
+    const log = readFileSync(`${path}-wal`);
+    expect(framesOf(log).starts).toEqual([32]);
+    const next = 32 + log.readUInt32BE(8) + 24;
+    const begunAnew = Buffer.from(log);
+    log.copy(begunAnew, 32, next, next + 24);
+    for (const left of [begunAnew, Buffer.from(log).fill(7, 56, 80)]) {
+      const copy = newPath();
+      copyFileSync(path, copy);
+      writeFileSync(`${copy}-wal`, left);
+      const opened = await openDevice(await readyStore(copy), { lease: "take-over" });
+      expect(opened.revision).toBe(5n);
+    }
+  });
+
   it("is done without where that is asked for by name", async () => {
     const path = await killed();
     rmSync(`${path}-wal`);
@@ -203,6 +283,13 @@ describe("the write-ahead log", () => {
     db.close();
     expect(existsSync(`${path}-wal`)).toBe(false);
     expect((await deviceOf(path)).revision).toBeGreaterThanOrEqual(3n);
+  });
+
+  it("is missed, and said not to be lost for certain, after a kill in a checkpoint that another program has finished", async () => {
+    const path = await filled();
+    tamper(path, "update store set wal_complete = 0");
+    await refusedAndKept(path, /^ERR_KEY_STORE_ROLLBACK: .*nothing is lost only where a process was killed while/);
+    expect((await deviceOf({ path, acceptMissingWal: true })).revision).toBe(1n);
   });
 
   it("is moved into the file when a commit that made it long has been answered", async () => {
