@@ -68,8 +68,11 @@ export const SCENARIOS = {
     const [member] = members(world);
     const { userId } = member;
     const held = homeserver.faults.next({ path: "/keys/upload", userId }, holdResponse());
-    await witness.poke(member, 3);
-    await Promise.race([held.fired(), limit()]);
+    // Processes that died while they uploaded have left more keys than a device offers by itself: first these go.
+    for (const began = performance.now(); held.count === 0 && performance.now() - began < LIMIT_MS; ) {
+      await witness.poke(member, 3);
+      await Promise.race([held.fired(), pause(200)]);
+    }
     if (held.count === 0) mustBePlayed(world, "no keys were uploaded");
     member.process.signal("SIGSTOP");
     const claimed: Claimed[] = [];
