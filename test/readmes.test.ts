@@ -30,6 +30,11 @@ const LISTED = [
     type: "ClientMode",
   },
   { table: "client: code, Errors", source: "client/src/errors.ts", type: "MatrixClientErrorCode" },
+  {
+    table: "key-store-conformance: method, The subject",
+    source: "key-store-conformance/src/subject.ts",
+    type: "ConformanceSubject",
+  },
   { table: "key-store-core: code, The contract", source: "key-store-core/src/errors.ts", type: "KeyStoreErrorCode" },
   {
     table: "key-store-core: option, resolveKeyStore(candidates, options?)",

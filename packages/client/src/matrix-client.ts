@@ -169,7 +169,8 @@ export class MatrixClient implements AsyncDisposable {
    * no failure: see {@link mode}.
    *
    * @throws `HOMESERVER_UNREACHABLE`, `LOGIN_REFUSED`, `CONFIG`; `ERR_KEY_STORE_UNAVAILABLE` with
-   * `onUnavailable: "fail"`; `ERR_KEY_STORE_WRONG_KEY`, `ERR_KEY_STORE_CONFIG`, `ERR_KEY_STORE_CORRUPT`,
+   * `onUnavailable: "fail"`; `ERR_KEY_STORE_LEASE_HELD` where the device is looked for in the store and another process
+   * has it for longer than `waitMs`; `ERR_KEY_STORE_WRONG_KEY`, `ERR_KEY_STORE_CONFIG`, `ERR_KEY_STORE_CORRUPT`,
    * `ERR_KEY_STORE_ROLLBACK`, `ERR_KEY_STORE_SCHEMA_TOO_NEW`; `CLOSED`; the signal's reason
    */
   connect(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
