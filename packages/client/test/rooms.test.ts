@@ -164,6 +164,94 @@ describe("the encryption of a room", () => {
   });
 });
 
+describe("what is known of a plain room", () => {
+  const STATE = { route: "/state/{eventType}/{stateKey?}" };
+
+  it("is asked for once by a process that has not synced yet, and not where a sync was taken in", async () => {
+    const room = await bot.createRoom({});
+    await bot.sync();
+    const { login, storage } = bot;
+    await bot.close();
+    bot = await SendingClient.unsynced(login, { storage });
+    open.push(bot);
+    const { count } = fault(homeserver, STATE, 0, hangUp);
+    expect(await bot.rooms.encryption(room)).toEqual({ kind: "plain" });
+    expect(await bot.rooms.encryption(room)).toEqual({ kind: "plain" });
+    expect(count()).toBe(1);
+    await reopen();
+    expect(await bot.rooms.encryption(room)).toEqual({ kind: "plain" });
+    expect(count()).toBe(1);
+  });
+
+  it("counts for nothing once this user has left or joined, or may have, whatever a sync of before then says", async () => {
+    const room = await bot.createRoom({});
+    await bot.sync();
+    expect(await bot.rooms.encryption(room)).toEqual({ kind: "plain" });
+    bot.rooms.cameOrWent(room);
+    await takeIn(told(room, [CREATED]));
+    await bot.setState(room, "m.room.encryption", MEGOLM);
+    expect(await bot.rooms.encryption(room)).toMatchObject({ kind: "encrypted" });
+  });
+
+  it("is asked for again where this user has left or joined while it was asked for", async () => {
+    const room = await bot.createRoom({});
+    await bot.sync();
+    bot.rooms.cameOrWent(room);
+    const { count } = fault(homeserver, STATE, 1, async (_, next) => {
+      const answer = await next();
+      await bot.setState(room, "m.room.encryption", MEGOLM);
+      bot.rooms.cameOrWent(room);
+      return answer;
+    });
+    expect(await bot.rooms.encryption(room)).toMatchObject({ kind: "encrypted" });
+    // The second is the change of the state itself.
+    expect(count()).toBe(3);
+  });
+
+  it("counts for nothing where a sync has told of its leaving while the store was away, and the store comes back", async () => {
+    const room = await bot.createRoom({});
+    await bot.sync();
+    bot.goAway();
+    await bot.rooms.takeIn(told(room, [], { membership: "leave" }), undefined);
+    await bot.comeBack();
+    await bot.setState(room, "m.room.encryption", MEGOLM);
+    expect(await bot.rooms.encryption(room)).toMatchObject({ kind: "encrypted" });
+  });
+
+  it("is forgotten when a sync tells of its being joined again, and does not tell all of it", async () => {
+    const room = await bot.createRoom({});
+    await bot.sync();
+    await takeIn(told(room, [], { membership: "leave" }), told(room, []));
+    expect(await bot.rooms.get(room)).toMatchObject({ membership: "join", encryption: null, historyVisibility: null });
+  });
+
+  it("holds through an outage of the store", async () => {
+    const room = await bot.createRoom({});
+    await bot.sync();
+    const { count } = fault(homeserver, STATE, 9, hangUp);
+    expect(await bot.rooms.encryption(room)).toEqual({ kind: "plain" });
+    bot.goAway();
+    expect(await bot.rooms.encryption(room)).toEqual({ kind: "plain" });
+    expect(count()).toBe(0);
+  });
+});
+
+describe("the visibility of a room's history", () => {
+  it("is asked for again, once, where this user has left and come back", async () => {
+    const room = await bot.createRoom({ encryption: MEGOLM });
+    await bot.sync();
+    expect(await bot.rooms.historyVisibility(room)).toBe("shared");
+    await bot.setState(room, "m.room.history_visibility", { history_visibility: "joined" });
+    bot.rooms.cameOrWent(room);
+    const { count } = fault(homeserver, { route: "/state/{eventType}/{stateKey?}" }, 0, hangUp);
+    expect(await bot.rooms.historyVisibility(room)).toBe("joined");
+    expect(await bot.rooms.historyVisibility(room)).toBe("joined");
+    expect(count()).toBe(1);
+    await takeIn(told(room, [state("m.room.history_visibility", { history_visibility: "invited" })]));
+    expect(await bot.rooms.historyVisibility(room)).toBe("invited");
+  });
+});
+
 describe("the record of a room", () => {
   it("is committed with the sync that told it, although the client is giving that store up", async () => {
     const room = await bot.createRoom({});

@@ -21,19 +21,30 @@ export type OnRefused = (why: string, event: StateEvent) => void;
 export function applyUpdate(known: RoomRecord, update: RoomUpdate, onRefused: OnRefused): RoomRecord {
   let record: RoomRecord = { ...known, membership: update.membership };
   if (update.membership === "join") record = { ...record, inviter: null };
-  let whole = false;
-  for (const event of [...update.state, ...update.timeline]) {
-    // Where the creation of the room is among what is told, everything since then is.
-    if (event.type === "m.room.create" && event.state_key === "") whole = true;
-    record = applyState(record, event, onRefused);
-  }
-  // Not where something could not be read: it may have been what makes the room encrypted.
-  if (!whole || update.incomplete === true) return record;
+  if (update.membership === "join" && known.membership !== "join") record = withoutChangeable(record);
+  for (const event of [...update.state, ...update.timeline]) record = applyState(record, event, onRefused);
+  if (!tellsAll(update)) return record;
   return {
     ...record,
     encryption: record.encryption ?? { kind: "plain" },
     historyVisibility: record.historyVisibility ?? "shared",
   };
+}
+
+/**
+ * Whether a sync tells all of a room: where its creation is among what is told,
+ * everything since then is. Not where something could not be read: it may have
+ * been what makes the room encrypted.
+ */
+export function tellsAll({ state, timeline, incomplete }: RoomUpdate): boolean {
+  const created = ({ type, state_key }: StateEvent): boolean => type === "m.room.create" && state_key === "";
+  return incomplete !== true && (state.some(created) || timeline.some(created));
+}
+
+/** What is left of a record when this user comes back: whatever it says the room may have changed meanwhile. */
+function withoutChangeable(record: RoomRecord): RoomRecord {
+  const encryption = record.encryption?.kind === "encrypted" ? record.encryption : null;
+  return { ...record, encryption, historyVisibility: null };
 }
 
 /**

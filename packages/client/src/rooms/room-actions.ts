@@ -82,35 +82,41 @@ export class RoomActions {
       servers.append("server_name", server);
     }
     const search = servers.size === 0 ? "" : `?${servers}`;
-    const roomId = await this.#roomId(() =>
-      this.#api.request("POST", `${path`/v3/join/${roomIdOrAlias}`}${search}`, {
-        body: { reason },
-        retry: "safe",
-        signal,
-      }),
-    );
-    this.#rooms.forgetMembers(roomId);
-    return roomId;
+    const endpoint = `${path`/v3/join/${roomIdOrAlias}`}${search}`;
+    let roomId = roomIdOrAlias;
+    try {
+      roomId = await this.#roomId(() =>
+        this.#api.request("POST", endpoint, { body: { reason }, retry: "safe", signal }),
+      );
+      return roomId;
+    } finally {
+      // Even where the outcome is open. What is known of the room may be of another time, when this user was in it too.
+      this.#rooms.cameOrWent(roomId);
+    }
   }
 
   /** Invites a user. In an encrypted room the next message can be read by them, unless its history begins with their joining. */
   async invite(roomId: string, userId: string, { reason, signal }: MembershipOptions = {}): Promise<void> {
     const body = { user_id: userId, reason };
-    await this.#change(roomId, path`/v3/rooms/${roomId}/invite`, body, signal);
-  }
-
-  /** Leaves a room, or refuses an invitation. */
-  async leave(roomId: string, { reason, signal }: MembershipOptions = {}): Promise<void> {
-    await this.#change(roomId, path`/v3/rooms/${roomId}/leave`, { reason }, signal);
-  }
-
-  async #change(roomId: string, endpoint: string, body: JsonObject, signal: AbortSignal | undefined): Promise<void> {
     try {
-      await clientErrors(() => this.#api.request("POST", endpoint, { body, retry: "safe", signal }));
+      await this.#post(path`/v3/rooms/${roomId}/invite`, body, signal);
     } finally {
       // Who is in the room has changed before a sync says so, or may have.
       this.#rooms.forgetMembers(roomId);
     }
+  }
+
+  /** Leaves a room, or refuses an invitation. */
+  async leave(roomId: string, { reason, signal }: MembershipOptions = {}): Promise<void> {
+    try {
+      await this.#post(path`/v3/rooms/${roomId}/leave`, { reason }, signal);
+    } finally {
+      this.#rooms.cameOrWent(roomId);
+    }
+  }
+
+  async #post(endpoint: string, body: JsonObject, signal: AbortSignal | undefined): Promise<void> {
+    await clientErrors(() => this.#api.request("POST", endpoint, { body, retry: "safe", signal }));
   }
 
   async #roomId(request: () => Promise<JsonObject>): Promise<string> {

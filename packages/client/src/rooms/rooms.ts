@@ -6,8 +6,9 @@ import { isHomeserverError } from "../http/homeserver-error.ts";
 import { path } from "../http/path.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
 import type { RoomUpdate, StrippedUpdate } from "../sync/room-update.ts";
-import { applyStripped, applyUpdate, type OnRefused } from "./apply-update.ts";
+import { applyStripped, applyUpdate, type OnRefused, tellsAll } from "./apply-update.ts";
 import { encryptionOf, harden, type RoomEncryption } from "./encryption-state.ts";
+import { type Changeable, Freshness } from "./freshness.ts";
 import { Members } from "./members.ts";
 import {
   formatRoom,
@@ -35,13 +36,15 @@ export interface RoomsOptions {
  * What is known of rooms: a sealed record for each, written when a sync changes
  * it. A room's encryption is never weakened and never guessed. What this
  * process has once seen encrypted stays so for it, whatever an older record
- * says that a store comes back with.
+ * says that a store comes back with. That a room is not encrypted counts only as
+ * far as {@link Freshness} goes: else the homeserver is asked.
  */
 export class Rooms {
   readonly #options: RoomsOptions;
   readonly #members: Members;
   /** What this process was told, by room id: all there is while the store is away. */
   readonly #seen = new Map<string, RoomRecord>();
+  readonly #freshness = new Freshness();
   /** The event that was refused last, by room id. */
   readonly #refused = new Map<string, string>();
 
@@ -63,12 +66,27 @@ export class Rooms {
   async takeIn(update: RoomUpdate, encryption: Encryption | undefined): Promise<Change[]> {
     this.#members.takeIn(update);
     const { roomId } = update;
-    return this.#change(roomId, encryption, (known) => applyUpdate(known, update, this.#onRefused(roomId)));
+    const changes = await this.#change(roomId, encryption, (known) => {
+      const next = applyUpdate(known, update, this.#onRefused(roomId));
+      this.#heedMembership(known, next);
+      return next;
+    });
+    if (update.membership === "join" && tellsAll(update)) this.#freshness.told(roomId);
+    return changes;
   }
 
   /** As {@link takeIn}, for an invitation or a knock. */
   async takeInStripped(update: StrippedUpdate, encryption: Encryption | undefined): Promise<Change[]> {
-    return this.#change(update.roomId, encryption, (known) => applyStripped(known, update, this.#options.userId));
+    return this.#change(update.roomId, encryption, (known) => {
+      const next = applyStripped(known, update, this.#options.userId);
+      this.#heedMembership(known, next);
+      return next;
+    });
+  }
+
+  /** A sync is committed to this encryption, with all that was taken in of it: its records are as new as that sync. */
+  synced(encryption: Encryption): void {
+    this.#freshness.synced(encryption);
   }
 
   /** What is known of a room; `undefined` where nothing is. While the store fails, it is what this process has seen. */
@@ -86,19 +104,33 @@ export class Rooms {
   }
 
   /**
-   * Whether a room is encrypted, and how: what syncs have told; the homeserver
-   * is asked about a room that none has told of.
+   * Whether a room is encrypted, and how: what syncs have told this process; the
+   * homeserver is asked about a room that none has told of, about one that
+   * was plain when an earlier process ended, and about one that this user has left or joined.
    *
    * @throws `ROOM_ENCRYPTION_UNKNOWN` where that cannot be found out; the signal's reason
    */
   async encryption(roomId: string, signal?: AbortSignal): Promise<RoomEncryption> {
-    const known = (await this.get(roomId))?.encryption;
-    if (known != null) return known;
-    const content = await this.#askForState(roomId, "m.room.encryption", signal);
-    if (content === undefined) return { kind: "plain" };
-    const told = encryptionOf(content);
-    await this.#record(roomId, told);
-    return told;
+    for (;;) {
+      const record = await this.get(roomId);
+      const known = record?.encryption;
+      if (known?.kind === "encrypted") return known;
+      if (known != null && this.#counts(record, "encryption")) return known;
+      const doubts = this.#freshness.doubts(roomId);
+      const content = await this.#askForState(roomId, "m.room.encryption", signal);
+      // The answer may be of before this user left or joined.
+      if (doubts !== this.#freshness.doubts(roomId)) continue;
+      if (content !== undefined) {
+        const told = encryptionOf(content);
+        await this.#learn(roomId, (before) => ({ ...before, encryption: harden(before.encryption, told).encryption }));
+        return told;
+      }
+      // Who is not in a room is told how it was, not how it is.
+      if (record?.membership === "join") this.#freshness.confirm(roomId, "encryption");
+      // A sync may have been faster than the answer.
+      const now = (await this.get(roomId))?.encryption;
+      return now?.kind === "encrypted" ? now : { kind: "plain" };
+    }
   }
 
   /**
@@ -119,12 +151,41 @@ export class Rooms {
     this.#members.forget(roomId);
   }
 
+  /** This user has left a room or joined it, or may have, and no sync has told yet: it may not be what it was. */
+  cameOrWent(roomId: string): void {
+    this.#freshness.doubt(roomId);
+    this.#members.forget(roomId);
+  }
+
   /** As {@link encryption}, for the visibility of a room's history: `shared` where the room does not say. */
   async historyVisibility(roomId: string, signal?: AbortSignal): Promise<RoomHistoryVisibility> {
-    const known = (await this.get(roomId))?.historyVisibility;
-    if (known != null) return known;
-    const content = await this.#askForState(roomId, "m.room.history_visibility", signal);
-    return visibilityOf(content ?? {}) ?? "shared";
+    for (;;) {
+      const record = await this.get(roomId);
+      const known = record?.historyVisibility ?? null;
+      if (known !== null && this.#counts(record, "historyVisibility")) return known;
+      const doubts = this.#freshness.doubts(roomId);
+      const content = await this.#askForState(roomId, "m.room.history_visibility", signal);
+      if (doubts !== this.#freshness.doubts(roomId)) continue;
+      const told = visibilityOf(content ?? {}) ?? "shared";
+      if (record?.membership !== "join") return told;
+      // Not over what a sync has told meanwhile, which is newer.
+      await this.#learn(roomId, (before) =>
+        before.historyVisibility === known ? { ...before, historyVisibility: told } : before,
+      );
+      this.#freshness.confirm(roomId, "historyVisibility");
+      return (await this.get(roomId))?.historyVisibility ?? told;
+    }
+  }
+
+  /** Whether what a record says counts, which it does not of a room where this user is not. */
+  #counts(record: RoomRecord | undefined, what: Changeable): boolean {
+    if (record?.membership !== "join") return false;
+    return this.#freshness.counts(record.roomId, what, this.#options.encryption());
+  }
+
+  /** A store that comes back may say that this user is still where it was: that counts for nothing then. */
+  #heedMembership(known: RoomRecord, next: RoomRecord): void {
+    if (known.membership === "join" && next.membership !== "join") this.#freshness.doubt(next.roomId);
   }
 
   /** The content of a state event; `undefined` where the homeserver says that there is none. */
@@ -140,13 +201,9 @@ export class Rooms {
   }
 
   /** Keeps what the homeserver answered: alone on the engine, so that no sync's change of the record is lost. */
-  async #record(roomId: string, told: RoomEncryption): Promise<void> {
+  async #learn(roomId: string, change: (known: RoomRecord) => RoomRecord): Promise<void> {
     const encryption = this.#options.encryption();
-    const learn = (): Promise<Change[]> =>
-      this.#change(roomId, encryption, (known) => ({
-        ...known,
-        encryption: harden(known.encryption, told).encryption,
-      }));
+    const learn = (): Promise<Change[]> => this.#change(roomId, encryption, change);
     if (encryption === undefined) {
       await learn();
       return;

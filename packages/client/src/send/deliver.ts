@@ -39,7 +39,13 @@ export function failureOf(error: unknown): Failure {
     return { kind: error.status === 401 ? "later" : "refused" };
   }
   if (isMatrixClientError(error, "CLOSED")) return { kind: "later" };
-  const again =
-    isMatrixClientError(error, "HOMESERVER_UNREACHABLE") || isMatrixClientError(error, "ROOM_ENCRYPTION_UNKNOWN");
-  return again ? { kind: "again", atLeastMs: 0 } : { kind: "impossible" };
+  if (isMatrixClientError(error, "ROOM_ENCRYPTION_UNKNOWN")) {
+    const { cause } = error;
+    // The homeserver does not let us look: nor does it let us send.
+    const final = isHomeserverError(cause) && (cause.status === 401 || cause.status === 403);
+    return final ? failureOf(cause) : { kind: "again", atLeastMs: rateLimit(cause) ?? 0 };
+  }
+  return isMatrixClientError(error, "HOMESERVER_UNREACHABLE")
+    ? { kind: "again", atLeastMs: 0 }
+    : { kind: "impossible" };
 }

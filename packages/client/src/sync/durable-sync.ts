@@ -26,6 +26,8 @@ import type { TimelineParts } from "./timeline.ts";
 export interface RoomsInSync {
   takeIn(update: RoomUpdate, encryption: Encryption | undefined): Promise<readonly Change[]>;
   takeInStripped(update: StrippedUpdate, encryption: Encryption | undefined): Promise<readonly Change[]>;
+  /** A sync is committed to this encryption, with all that was taken in of it. */
+  synced(encryption: Encryption): void;
 }
 
 /** A message between devices, opened where it was encrypted. */
@@ -94,6 +96,7 @@ export class DurableSync {
       await encryption.commit(changes);
       return toDevice;
     });
+    rooms.synced(encryption);
     // Only now: a response whose commit has failed comes again.
     for (const eventId of known) this.#parts.handled.delete(eventId);
     return taken;

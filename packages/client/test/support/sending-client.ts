@@ -87,9 +87,15 @@ export class SendingClient {
 
   /** Opens a client whose keys are published. */
   static async open(login: Login, options: SendingClientOptions = {}): Promise<SendingClient> {
+    const client = await SendingClient.unsynced(login, options);
+    await client.sync();
+    return client;
+  }
+
+  /** As {@link open}, and it has not synced yet. */
+  static async unsynced(login: Login, options: SendingClientOptions = {}): Promise<SendingClient> {
     const client = new SendingClient(login, options);
     await client.comeBack();
-    await client.sync();
     return client;
   }
 
