@@ -28,6 +28,8 @@ export interface ConnectionParts {
   readonly handlers: Handlers<MatrixClientEvents>;
   readonly onMode: (event: ModeEvent) => void;
   readonly onError: (event: ErrorEvent) => void;
+  /** The homeserver does not take this session any more: nothing will come from it. */
+  readonly onSessionEnded: (error: unknown) => void;
 }
 
 /** All that a connected client is at work with. */
@@ -89,7 +91,7 @@ export class Connection {
    * @throws what `Supervisor.start` throws; `LOGIN_REFUSED`; the signal's reason
    */
   async start(signal: AbortSignal | undefined): Promise<void> {
-    const { options, api, onError } = this.#parts;
+    const { options, api, onError, onSessionEnded } = this.#parts;
     await this.supervisor.start(signal);
     await this.#parts.session.openedWithout();
     signal?.throwIfAborted();
@@ -104,6 +106,8 @@ export class Connection {
     this.#syncing = loop.run(this.#closing.signal).catch((error) => {
       this.#firstSync.reject(error);
       onError({ error, doing: "syncing" });
+      this.supervisor.endSession(error);
+      onSessionEnded(error);
     });
     const aborted = Promise.withResolvers<never>();
     const abort = (): void => aborted.reject(signal?.reason);

@@ -76,7 +76,7 @@ export interface ErrorEvent {
   readonly event?: IncomingEvent | undefined;
 }
 
-/** What comes from the homeserver, by the name of the event: delivered at least once, and again until its handlers succeed. */
+/** What comes from the homeserver, by the name of the event: delivered at least once, and all but `undecryptable` again until its handlers succeed. */
 export interface DeliveredEvents {
   /** An `m.room.message` of somebody else. */
   readonly message: IncomingEvent;

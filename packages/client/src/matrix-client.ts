@@ -151,16 +151,14 @@ export class MatrixClient implements AsyncDisposable {
    * Where the loop is left, the message that it was at and those that waited for
    * it are not done: the next loop over `incoming()` begins with them, in this
    * process or in the next one. So do messages that come while there is neither a
-   * loop nor a handler of `message`. The loop ends when the signal aborts or the client closes.
+   * loop nor a handler of `message`. The loop ends when the signal aborts, the
+   * client closes, or the homeserver does not take its session any more.
    */
   incoming(options: { readonly signal?: AbortSignal } = {}): AsyncIterableIterator<IncomingEvent> {
     this.#handlers.otherwise("message", this.#streams.handler);
-    const stream = this.#streams.open((handler) => this.on("message", handler));
     const { signal } = options;
     const until = signal === undefined ? this.#ending.signal : AbortSignal.any([signal, this.#ending.signal]);
-    if (until.aborted) stream.end();
-    else until.addEventListener("abort", () => stream.end(), { once: true });
-    return stream;
+    return this.#streams.open((handler) => this.on("message", handler), until);
   }
 
   /**
@@ -188,57 +186,57 @@ export class MatrixClient implements AsyncDisposable {
    *
    * @throws `REQUEST_REFUSED`, `LOGIN_REFUSED`, `ROOM_ENCRYPTION_UNKNOWN`, `ENCRYPTION_UNAVAILABLE`, `CLOSED`, the signal's reason
    */
-  send(roomId: string, type: string, content: JsonObject, options?: SendOptions): Promise<Sent> {
+  async send(roomId: string, type: string, content: JsonObject, options?: SendOptions): Promise<Sent> {
     return this.#connected().outbox.send(roomId, type, content, options);
   }
 
   /** As `messages.sendText`. @throws as {@link send} */
-  sendText(roomId: string, body: string, options?: SendOptions): Promise<Sent> {
+  async sendText(roomId: string, body: string, options?: SendOptions): Promise<Sent> {
     return this.messages.sendText(roomId, body, options);
   }
 
   /** As `messages.sendMessage`. @throws as {@link send} */
-  sendMessage(roomId: string, content: MessageContent, options?: SendOptions): Promise<Sent> {
+  async sendMessage(roomId: string, content: MessageContent, options?: SendOptions): Promise<Sent> {
     return this.messages.sendMessage(roomId, content, options);
   }
 
   /** As `messages.sendFile`. @throws as {@link send} */
-  sendFile(roomId: string, file: OutgoingFile, options?: SendOptions): Promise<Sent> {
+  async sendFile(roomId: string, file: OutgoingFile, options?: SendOptions): Promise<Sent> {
     return this.messages.sendFile(roomId, file, options);
   }
 
   /** As `messages.react`. @throws as {@link send} */
-  react(roomId: string, eventId: string, key: string, options?: SendOptions): Promise<Sent> {
+  async react(roomId: string, eventId: string, key: string, options?: SendOptions): Promise<Sent> {
     return this.messages.react(roomId, eventId, key, options);
   }
 
   /** As `messages.redact`. @throws as {@link send} */
-  redact(roomId: string, eventId: string, reason?: string, options?: SendOptions): Promise<Sent> {
+  async redact(roomId: string, eventId: string, reason?: string, options?: SendOptions): Promise<Sent> {
     return this.messages.redact(roomId, eventId, reason, options);
   }
 
   /** Makes a room, and answers with its id. @throws as `RoomActions` */
-  createRoom(options?: CreateRoomOptions): Promise<string> {
+  async createRoom(options?: CreateRoomOptions): Promise<string> {
     return this.#roomActions.createRoom(options);
   }
 
   /** Joins a room by its id or alias, and answers with its id. @throws as `RoomActions` */
-  join(roomIdOrAlias: string, options?: JoinOptions): Promise<string> {
+  async join(roomIdOrAlias: string, options?: JoinOptions): Promise<string> {
     return this.#roomActions.join(roomIdOrAlias, options);
   }
 
   /** Invites a user to a room. @throws as `RoomActions` */
-  invite(roomId: string, userId: string, options?: MembershipOptions): Promise<void> {
+  async invite(roomId: string, userId: string, options?: MembershipOptions): Promise<void> {
     return this.#roomActions.invite(roomId, userId, options);
   }
 
   /** Leaves a room, or declines an invitation to it. @throws as `RoomActions` */
-  leave(roomId: string, options?: MembershipOptions): Promise<void> {
+  async leave(roomId: string, options?: MembershipOptions): Promise<void> {
     return this.#roomActions.leave(roomId, options);
   }
 
   /** Shares a room's key ahead of the first message, so that it goes out faster. @throws as {@link send} */
-  prepareToEncrypt(roomId: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+  async prepareToEncrypt(roomId: string, options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     return this.#connected().encryptor.prepare(roomId, options.signal);
   }
 
@@ -248,7 +246,7 @@ export class MatrixClient implements AsyncDisposable {
    *
    * @throws as {@link send}
    */
-  reply(to: IncomingEvent, answer: string | MessageContent, n = 0): Promise<Sent> {
+  async reply(to: IncomingEvent, answer: string | MessageContent, n = 0): Promise<Sent> {
     const content = typeof answer === "string" ? { msgtype: "m.text", body: answer } : answer;
     const options = { transactionId: `reply ${n} to ${to.eventId}`, owner: to.eventId };
     return this.messages.reply(to.roomId, to, content, options);
@@ -327,19 +325,24 @@ export class MatrixClient implements AsyncDisposable {
         logger.error(`While ${event.doing}: ${messageOf(event.error)}`);
         this.#tell("error", event);
       },
+      onSessionEnded: (error) => this.#endStreams(error),
     });
     await this.#connection.start(signal);
   }
 
   async #close(end = () => this.#connection?.close()): Promise<void> {
-    // First: what waits for a stream that has ended would find no handler, and count as done.
-    this.#connection?.stopDelivering();
-    this.#ending.abort(new MatrixClientError("CLOSED", "the client was closed"));
+    this.#endStreams(new MatrixClientError("CLOSED", "the client was closed"));
     try {
       await end();
     } finally {
       await this.#stores?.close();
     }
+  }
+
+  #endStreams(reason: unknown): void {
+    // First: what waits for a stream that has ended would find no handler, and count as done.
+    this.#connection?.stopDelivering();
+    this.#ending.abort(reason);
   }
 
   /** What no handler takes is in the log; what a handler fails at is told there too, and goes no further. */

@@ -1,4 +1,5 @@
-import { KeyStoreError } from "@holdfast/key-store-core";
+import { rateLimit } from "@holdfast/dev-homeserver/faults";
+import { type KeyStoreCandidate, KeyStoreError } from "@holdfast/key-store-core";
 import { MemoryKeyStore, MemoryStorage } from "@holdfast/key-store-memory";
 import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -66,6 +67,50 @@ describe("a store that fails", () => {
     await asked.promise;
     expect(reader.client).toMatchObject({ mode: "off", identity: undefined });
     expect(reader.modes.at(-1)?.error).toMatchObject({ code: "ERR_KEY_STORE_ROLLBACK" });
+  });
+});
+
+describe("a homeserver that wants to be asked later", () => {
+  it("for the device's keys at the start pauses encryption, and does not end it", async () => {
+    const bob = await world.user("bob");
+    world.homeserver.faults.next({ path: "/keys/query" }, rateLimit(61_000));
+    const reader = await world.connected(bob, { keyStores: [preferred.candidate] });
+    expect(reader.modes[0]).toMatchObject({ mode: "paused", error: { code: "HOMESERVER_UNREACHABLE" } });
+    await reader.until(() => reader.client.mode === "ephemeral");
+  });
+
+  it("for them when the store is back does not end it either", async () => {
+    const bob = await world.user("bob");
+    const reader = await world.connected(bob, { keyStores: [preferred.candidate] });
+    preferred.switches.down = true;
+    await world.room([bob], false);
+    await reader.until(() => reader.client.mode === "paused");
+    const limited = world.homeserver.faults.next({ path: "/keys/query" }, rateLimit(61_000));
+    preferred.switches.down = false;
+    await reader.until(() => reader.client.mode === "ephemeral");
+    expect(limited.count).toBe(1);
+    expect(reader.modes.map(({ mode }) => mode)).toEqual(["ephemeral", "paused", "ephemeral"]);
+  });
+});
+
+describe("a store that cannot be made", () => {
+  it("is asked for again, as one that is not there", async () => {
+    const bob = await world.user("bob");
+    let calls = 0;
+    const vault: KeyStoreCandidate = {
+      name: "Vault",
+      create: async () => {
+        calls += 1;
+        if (calls <= 3) throw new Error("the secret for the database cannot be had");
+        return preferred.open();
+      },
+    };
+    const reader = await world.connected(bob, { keyStores: [vault, fallback.candidate] });
+    expect(reader.client.keyStoreAvailable).toBe(false);
+    const { identity } = reader.client;
+    await reader.until(() => reader.client.keyStoreAvailable);
+    expect(calls).toBe(4);
+    expect(reader.client.identity).toEqual(identity);
   });
 });
 

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { holdRequest } from "@holdfast/dev-homeserver/faults";
+import { holdRequest, rateLimit } from "@holdfast/dev-homeserver/faults";
 import type { HomeserverClient } from "@holdfast/dev-homeserver/party";
 import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -13,6 +13,11 @@ beforeEach(async () => {
 });
 
 afterEach(() => world[Symbol.asyncDispose]());
+
+function say(user: HomeserverClient, roomId: string, body: string): Promise<unknown> {
+  const path = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${encodeURIComponent(body)}`;
+  return user.call("PUT", path, { msgtype: "m.text", body });
+}
 
 describe("a client", () => {
   it("reads what was sent while it was away, once, with the identity that it had", async () => {
@@ -98,16 +103,11 @@ describe("a client", () => {
     const options = { timelineLimit: 2 };
     const reader = await world.connected(bob, options);
     const [broken, fine] = [await world.room([alice, bob], false), await world.room([alice, bob], false)];
-    const say = (room: string, body: string) =>
-      alice.call("PUT", `/rooms/${encodeURIComponent(room)}/send/m.room.message/${encodeURIComponent(body)}`, {
-        msgtype: "m.text",
-        body,
-      });
-    await say(broken, "before");
+    await say(alice, broken, "before");
     await reader.until(() => reader.messages.length === 1);
     await reader.client.close();
-    for (let n = 0; n < 6; n += 1) await say(broken, `message ${n}`);
-    await say(fine, "fine");
+    for (let n = 0; n < 6; n += 1) await say(alice, broken, `message ${n}`);
+    await say(alice, fine, "fine");
     const mend = world.use(async (call, next) =>
       call.route.endsWith("/messages")
         ? { status: 429, body: { errcode: "M_LIMIT_EXCEEDED", error: "later", retry_after_ms: 90_000 } }
@@ -122,6 +122,91 @@ describe("a client", () => {
     const third = await world.connected(bob, options);
     await third.until(() => third.messages.length === 4);
     expect(third.bodies).toEqual(["message 0", "message 1", "message 2", "message 3"]);
+  });
+
+  it("reads what came before it was put out of a room and let in again", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const first = await world.connected(bob);
+    const roomId = await world.room([alice, bob], false);
+    await say(alice, roomId, "zero");
+    await first.until(() => first.messages.length === 1);
+    await first.client.close();
+    await say(alice, roomId, "one");
+    const room = `/rooms/${encodeURIComponent(roomId)}`;
+    await alice.call("POST", `${room}/kick`, { user_id: bob.credentials.userId });
+    await alice.call("POST", `${room}/invite`, { user_id: bob.credentials.userId });
+    await bob.call("POST", `/join/${encodeURIComponent(roomId)}`, {});
+    await say(alice, roomId, "two");
+    const again = await world.connected(bob);
+    await again.until(() => again.bodies.includes("two"));
+    expect(again.bodies).toEqual(["one", "two"]);
+  });
+
+  it("reads all that came before it was put out of a room", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const first = await world.connected(bob, { timelineLimit: 3 });
+    const roomId = await world.room([alice, bob], false);
+    await say(alice, roomId, "zero");
+    await first.until(() => first.messages.length === 1);
+    await first.client.close();
+    for (let n = 1; n < 8; n += 1) await say(alice, roomId, `message ${n}`);
+    await alice.call("POST", `/rooms/${encodeURIComponent(roomId)}/kick`, { user_id: bob.credentials.userId });
+    const again = await world.connected(bob, { timelineLimit: 3 });
+    await again.until(() => again.messages.length === 7);
+    expect(again.bodies).toEqual(Array.from({ length: 7 }, (_, n) => `message ${n + 1}`));
+  });
+
+  it("gives up pages of missed events that never have any", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const first = await world.connected(bob, { timelineLimit: 2 });
+    const [endless, fine] = [await world.room([alice, bob], false), await world.room([alice, bob], false)];
+    await first.client.close();
+    for (let n = 1; n < 5; n += 1) await say(alice, endless, `message ${n}`);
+    await say(alice, fine, "fine");
+    let pages = 0;
+    world.use(async (call, next) => {
+      if (!call.route.endsWith("/messages")) return next();
+      pages += 1;
+      return { status: 200, body: { start: "x", chunk: [], end: `page-${pages}` } };
+    });
+    const again = await world.connected(bob, { timelineLimit: 2 });
+    await again.until(() => again.messages.length === 3);
+    expect([...again.bodies].sort()).toEqual(["fine", "message 3", "message 4"]);
+    expect(pages).toBe(10);
+  });
+
+  it("does not ask for news before the homeserver wants to be asked again", async () => {
+    const bob = await world.user("bob");
+    const reader = await world.connected(bob);
+    const limited = world.homeserver.faults.always(
+      { path: "/sync", userId: bob.credentials.userId },
+      rateLimit(300_000),
+    );
+    await world.room([bob], false);
+    await limited.fired();
+    await expect
+      .poll(() => reader.log.find((line) => line.includes("could not be synced with")))
+      .toMatch(/trying again in 300000 ms/);
+  });
+
+  it("says so where the homeserver has logged it out: its mode, an error, the end of its loops", async () => {
+    const bob = await world.user("bob");
+    const reader = world.client(bob);
+    const loop = (async () => {
+      for await (const message of reader.client.incoming()) throw new Error(`nobody has sent ${message.eventId}`);
+    })();
+    await reader.client.connect();
+    await bob.call("POST", "/logout", {});
+    await loop;
+    expect(reader.client).toMatchObject({ mode: "off", keyStoreAvailable: false });
+    expect(reader.client.status.reason).toMatch(/does not take the access token any more/);
+    expect(reader.errors).toMatchObject([{ doing: "syncing", error: { code: "LOGIN_REFUSED" } }]);
+  });
+
+  it("rejects, and does not throw, what is asked of it before it is connected", async () => {
+    const { client } = world.client(await world.user("bob"));
+    const asked = [client.sendText("!a:localhost", "x"), client.join("!a:localhost"), client.createRoom()];
+    for (const each of asked) await expect(each).rejects.toMatchObject({ code: "CLOSED" });
   });
 
   it("is told of an invitation, and by whom", async () => {
@@ -220,6 +305,29 @@ describe("handlers", () => {
     await sender.say(quick, "quick");
     await all.promise;
     expect(done).toEqual(["quick", "slow 1", "slow 2"]);
+  });
+
+  it("of a room with much to do do not hold up the other rooms, and keep its order", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const [busy, other] = [await world.room([alice, bob], false), await world.room([alice, bob], false)];
+    const reader = world.client(bob);
+    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    reader.client.on("message", async ({ roomId }) => {
+      if (roomId !== busy) return;
+      begun.resolve();
+      await gate.promise;
+    });
+    await reader.client.connect();
+    await say(alice, busy, "0");
+    await begun.promise;
+    for (let n = 1; n < 300; n += 1) await say(alice, busy, String(n));
+    await say(alice, other, "other");
+    await reader.until(() => reader.bodies.includes("other"));
+    expect(reader.bodies).toEqual(["0", "other"]);
+    gate.resolve();
+    await reader.until(() => reader.messages.length === 301);
+    expect(reader.bodies.filter((body) => body !== "other")).toEqual(Array.from({ length: 300 }, (_, n) => String(n)));
+    await expect.poll(async () => (await reader.client.stats()).waiting?.inbox).toBe(0);
   });
 
   it("may be a loop, whose event is done when it asks for the next", async () => {

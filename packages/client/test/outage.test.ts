@@ -203,3 +203,23 @@ describe("a device that began on the fallback, because PostgreSQL was away and n
     expect(stale.client).toMatchObject({ mode: "waiting", keyStoreAvailable: false });
   });
 });
+
+describe("a device that has no key on the fallback", () => {
+  it("is not brought to PostgreSQL, where others could read it, and goes on where it is", async () => {
+    const bob = await world.user("bob");
+    await proxy.setMode("refuse");
+    const reader = await world.connected(bob, { key: undefined, keyStores: [postgres(), sqlite()] });
+    expect(reader.client.mode).toBe("development");
+    const { identity } = reader.client;
+    await proxy.setMode("pass");
+    await expect
+      .poll(() => reader.log.filter((line) => line.startsWith("error")), { timeout: 20_000 })
+      .toEqual([expect.stringContaining("PostgreSQL would hold the keys where others may read them")]);
+    expect(reader.client).toMatchObject({ mode: "development", identity });
+    await reader.client.close();
+    const keyStore = new PostgresKeyStore({ url, connectTimeoutMs: 20_000 });
+    await using _ = keyStore;
+    expect(await keyStore.init()).toBe(true);
+    expect(await keyStore.listDevices()).toEqual([]);
+  });
+});

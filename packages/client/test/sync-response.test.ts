@@ -104,14 +104,23 @@ describe("the end of a gap in a timeline", () => {
 });
 
 describe("a membership of one's own in a timeline", () => {
-  const told = async (unsigned: JsonObject | undefined) => {
+  const told = async (unsigned: JsonObject | undefined, wasJoined = false) => {
     const own = event("m.room.member", { membership: "join" }, { state_key: USER, ...(unsigned && { unsigned }) });
     const [room] = parsed({ timeline: { events: [text("$before"), own] } }).rooms;
     if (room === undefined) throw new Error("no room");
     const api = { request: () => Promise.reject(new Error("not asked")) } as unknown as HomeserverApi;
-    const events = await newEvents({ api, userId: USER, logger: silent, gapLimit: 10 }, room, "s0", undefined);
+    const events = await newEvents(
+      { api, userId: USER, logger: silent, gapLimit: 10 },
+      room,
+      { token: "s0", wasJoined },
+      undefined,
+    );
     return events.map(({ event_id }) => event_id);
   };
+
+  it("makes nothing old that came while the user was in the room before", async () => {
+    expect(await told(undefined, true)).toEqual(["$before", "$m.room.member"]);
+  });
 
   it("is a joining where there was none before, and what is older is no news", async () => {
     expect(await told(undefined)).toEqual(["$m.room.member"]);

@@ -1,7 +1,10 @@
 import {
+  isKeyStoreError,
   type KeyStore,
   type KeyStoreCandidate,
+  KeyStoreError,
   type Logger,
+  messageOf,
   type OnUnavailable,
   type ResolvedKeyStore,
   resolveKeyStore,
@@ -62,13 +65,17 @@ export class Stores {
     this.#current = keyStore;
   }
 
-  /** The store that was asked for, where it is there now. @throws `CLOSED` */
+  /** The store that was asked for, where it is there now. @throws `CLOSED`; `ERR_KEY_STORE_UNAVAILABLE` where it cannot be made */
   async preferredIfReady(): Promise<KeyStore | undefined> {
     if (this.#preferred === undefined) {
       // Anew: the resolver has closed the one that it made and tried.
       const [first] = this.#options.candidates;
       if (first === undefined) throw new TypeError("there is no key store to choose from");
-      this.#preferred = await makeOf(first);
+      this.#preferred = await makeOf(first).catch((cause) => {
+        if (isKeyStoreError(cause)) throw cause;
+        const message = `the store that was asked for cannot be made: ${messageOf(cause)}`;
+        throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", message, { cause });
+      });
     }
     await this.#throwIfClosed();
     return (await this.#preferred.init()) ? this.#preferred : undefined;

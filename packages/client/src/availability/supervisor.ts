@@ -7,7 +7,7 @@ import {
   type OpenDeviceOptions,
 } from "@holdfast/key-store-core";
 import { Backoff } from "../backoff.ts";
-import type { AtRest } from "../config/at-rest.ts";
+import { type AtRest, requireEncryptedAtRest } from "../config/at-rest.ts";
 import type { Encryption } from "../crypto/encryption.ts";
 import { type OpenedEngine, openEngine } from "../engine/open-olm-machine.ts";
 import { isMatrixClientError, MatrixClientError } from "../errors.ts";
@@ -197,6 +197,14 @@ export class Supervisor {
     this.#goAway(remedy === "off" ? "off" : "paused", `${what}${messageOf(error)}`, error, remedy, running);
   }
 
+  /** The session has ended: whatever the store does, the homeserver does not know this device any more. */
+  endSession(error: unknown): void {
+    if (this.#over || this.#closing.signal.aborted) return;
+    const running = this.#running;
+    if (running !== undefined) return void this.#end(running, error);
+    this.#goAway("off", messageOf(error), error, "off");
+  }
+
   /** Encryption cannot go on with this device, although its store serves. */
   async #end(running: Running, error: unknown): Promise<void> {
     if (this.#running !== running) return;
@@ -258,6 +266,8 @@ export class Supervisor {
   /** The store that was asked for has come back, or has come at last. */
   async #changeTo(keyStore: KeyStore): Promise<void> {
     const running = this.#running;
+    // Before what serves is closed for it.
+    requireEncryptedAtRest(keyStore, this.#parts.atRest);
     this.#fallback = undefined;
     if (running !== undefined) {
       // What the store in its place holds goes there; meanwhile nothing is acknowledged.
@@ -271,7 +281,9 @@ export class Supervisor {
 
   /** Opens the device on the store that was asked for, and brings it there first where it has lived in another one. */
   async #openOnPreferred(keyStore: KeyStore, signal?: AbortSignal): Promise<void> {
-    const { device } = this.#parts;
+    const { device, atRest } = this.#parts;
+    // Nothing is brought where it must not be.
+    requireEncryptedAtRest(keyStore, atRest);
     const here = (await keyStore.listDevices()).find(
       (one) => one.userId === device.userId && one.deviceId === device.deviceId,
     );

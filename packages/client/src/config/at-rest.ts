@@ -1,3 +1,4 @@
+import type { KeyStore } from "@holdfast/key-store-core";
 import { choice, type Environment, misconfigured, secret } from "./variables.ts";
 
 /**
@@ -68,6 +69,12 @@ export function checkAtRest({ key, passphrase, plaintext }: AtRest): AtRest {
 export function atRestFrom(env: Environment, { key, passphrase, plaintext }: AtRest): AtRest {
   if (key !== undefined || passphrase !== undefined) return checkAtRest({ key, passphrase, plaintext });
   return checkAtRest({ plaintext, ...atRestFromEnv(env) });
+}
+
+/** Throws `ERR_KEY_STORE_CONFIG` where a store that other machines can reach would hold keys in plaintext unsaid. */
+export function requireEncryptedAtRest(keyStore: Pick<KeyStore, "mode" | "name">, atRest: AtRest): void {
+  const { key, passphrase, plaintext } = atRest;
+  if (keyStore.mode === "production" && !key && !passphrase && !plaintext) misconfiguredPlaintext(keyStore.name);
 }
 
 /** Throws the error for a shared store that would hold keys in plaintext without anybody having said so. */

@@ -1,5 +1,6 @@
 import { MatrixClientError } from "../errors.ts";
 import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
+import { rateLimit } from "../http/homeserver-error.ts";
 import { objectOf, textOf } from "../http/json.ts";
 
 /** The public half of a device's identity, in unpadded base64. */
@@ -30,7 +31,11 @@ export async function checkIdentity(
 ): Promise<"unknown" | "equal"> {
   const { userId, deviceId, identity } = device;
   const body = { device_keys: { [userId]: [deviceId] } };
-  const answer = await api.request("POST", "/v3/keys/query", { body, signal, retry: "safe" });
+  const answer = await api.request("POST", "/v3/keys/query", { body, signal, retry: "safe" }).catch((error) => {
+    if (rateLimit(error) === undefined) throw error;
+    const message = "the homeserver wants to be asked for this device's keys later";
+    throw new MatrixClientError("HOMESERVER_UNREACHABLE", message, { cause: error });
+  });
   const shown = identityShown(answer, userId, deviceId);
   if (shown === undefined && Object.keys(objectOf(answer.failures) ?? {}).length > 0) {
     throw new MatrixClientError("HOMESERVER_UNREACHABLE", "the homeserver could not look up this device's keys now");

@@ -8,16 +8,20 @@ export class EventStreams<T> {
   /** A handler that waits for the next stream, where the latest one has ended. */
   readonly handler = (event: T): unknown => this.#latest?.handler(event);
 
-  /** `register` adds a stream's handler, and answers with how to take it off. */
-  open(register: (handler: Handler<T>) => () => void): EventStream<T> {
+  /** `register` adds a stream's handler, and answers with how to take it off. The stream ends when `until` aborts. */
+  open(register: (handler: Handler<T>) => () => void, until: AbortSignal): EventStream<T> {
     const stream: EventStream<T> = new EventStream(() => {
       off();
+      until.removeEventListener("abort", end);
       return this.#next.promise;
     });
+    const end = (): void => stream.end();
     const off = register(stream.handler);
     this.#latest = stream;
     this.#next.resolve(stream);
     this.#next = Promise.withResolvers();
+    if (until.aborted) end();
+    else until.addEventListener("abort", end, { once: true });
     return stream;
   }
 }

@@ -1,4 +1,4 @@
-import type { Change } from "@holdfast/key-store-core";
+import { type Change, compareBytes } from "@holdfast/key-store-core";
 import { type Decrypted, decryptRoomEvent, type SenderTrust } from "../crypto/decrypt.ts";
 import type { Encryption, RoomKey } from "../crypto/encryption.ts";
 import { Rounds } from "../crypto/rounds.ts";
@@ -32,8 +32,8 @@ export interface InboxDeliveryParts extends PersistenceParts {
 }
 
 const PAGE = 64;
-/** How much is taken out of the inbox before handlers are done with it. */
-const MOST_PENDING = 256;
+/** How much is taken out of the inbox before handlers are done with it: altogether, and of one room. */
+const MOST_PENDING = { altogether: 1_024, ofRoom: 32 } as const;
 
 /**
  * Hands over what is in the inbox, oldest first, and takes out what is done.
@@ -48,6 +48,8 @@ export class InboxDelivery {
   readonly #pump = new Rounds(() => this.#takeFromInbox());
   readonly #commits = new Rounds(() => this.#commitDone());
   readonly #offRoomKeys: () => void;
+  /** Rooms with more in the inbox than is taken at a time: where it is gone on with, after this key. */
+  readonly #behind = new Map<string, Uint8Array | undefined>();
   #done: Change[] = [];
   #cursor: Uint8Array | undefined;
 
@@ -106,15 +108,56 @@ export class InboxDelivery {
   }
 
   async #takeFromInbox(): Promise<void> {
+    for (const [roomId, after] of [...this.#behind]) {
+      if (this.#lanes.pendingIn(roomId) === 0) await this.#catchUp(roomId, after);
+    }
     while (!this.#stopped.aborted) {
       const page = await this.#parts.inbox.page(this.#cursor, PAGE);
       for (const record of page) {
-        await this.#lanes.below(MOST_PENDING);
-        this.#lanes.add(record.entry.roomId, () => this.#deliver(record));
+        const { roomId } = record.entry;
+        if (this.#behind.has(roomId)) {
+          // Its order is kept: what comes later waits for what was left.
+        } else if (this.#isFull(roomId)) this.#behind.set(roomId, this.#cursor);
+        else await this.#take(record);
         this.#cursor = record.key;
       }
       if (page.length < PAGE) return;
     }
+  }
+
+  /** Takes more of a room whose handlers are done with what was taken before; the rooms beside it have gone on. */
+  async #catchUp(roomId: string, from: Uint8Array | undefined): Promise<void> {
+    let after = from;
+    while (!this.#stopped.aborted) {
+      const page = await this.#parts.inbox.page(after, PAGE);
+      for (const record of page) {
+        const isNew = this.#cursor === undefined || compareBytes(record.key, this.#cursor) > 0;
+        if (isNew) break;
+        if (record.entry.roomId === roomId) {
+          if (this.#isFull(roomId)) return void this.#behind.set(roomId, after);
+          await this.#take(record);
+        }
+        after = record.key;
+      }
+      if (page.length < PAGE || after !== page.at(-1)?.key) break;
+    }
+    this.#behind.delete(roomId);
+  }
+
+  #isFull(roomId: string): boolean {
+    return this.#lanes.pendingIn(roomId) >= MOST_PENDING.ofRoom;
+  }
+
+  /** Gives a record to its room's lane. */
+  async #take(record: InboxRecord): Promise<void> {
+    const { roomId } = record.entry;
+    await this.#lanes.below(MOST_PENDING.altogether);
+    this.#lanes.add(roomId, () => this.#deliver(record).finally(() => this.#afterDelivery(roomId)));
+  }
+
+  #afterDelivery(roomId: string): void {
+    // This one is still counted.
+    if (this.#behind.has(roomId) && this.#lanes.pendingIn(roomId) === 1) setImmediate(() => this.kick());
   }
 
   async #deliver(record: InboxRecord): Promise<void> {
@@ -186,7 +229,8 @@ export class InboxDelivery {
     if (entry.late !== true) {
       const { event_id: eventId, sender, origin_server_ts: timestamp } = event;
       const about = { roomId, eventId, sender, timestamp, code, reason, withheld, held: holds, raw: event };
-      await onUndecryptable(about).catch((error) =>
+      // It is told once: nothing waits for what its handlers make of it.
+      onUndecryptable(about).catch((error) =>
         this.#parts.onError({ error, doing: "calling a handler of undecryptable" }),
       );
     }

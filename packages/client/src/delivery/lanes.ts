@@ -4,7 +4,7 @@
  */
 export class Lanes {
   readonly #limit: number;
-  readonly #tails = new Map<string, Promise<void>>();
+  readonly #lanes = new Map<string, { tail: Promise<void>; pending: number }>();
   readonly #waiting: (() => void)[] = [];
   #running = 0;
   #pending = 0;
@@ -19,21 +19,26 @@ export class Lanes {
     return this.#pending;
   }
 
+  /** As {@link pending}, of one lane. */
+  pendingIn(name: string): number {
+    return this.#lanes.get(name)?.pending ?? 0;
+  }
+
   /** Takes work, which never rejects. */
-  add(lane: string, work: () => Promise<void>): void {
+  add(name: string, work: () => Promise<void>): void {
+    const lane = this.#lanes.get(name) ?? { tail: Promise.resolve(), pending: 0 };
+    this.#lanes.set(name, lane);
     this.#pending += 1;
-    const before = this.#tails.get(lane) ?? Promise.resolve();
-    const done = before.then(async () => {
+    lane.pending += 1;
+    lane.tail = lane.tail.then(async () => {
       await this.#slot();
       try {
         await work();
       } finally {
+        lane.pending -= 1;
+        if (lane.pending === 0) this.#lanes.delete(name);
         this.#leave();
       }
-    });
-    this.#tails.set(lane, done);
-    void done.then(() => {
-      if (this.#tails.get(lane) === done) this.#tails.delete(lane);
     });
   }
 

@@ -10,7 +10,7 @@ import {
   type OpenDeviceOptions,
 } from "@holdfast/key-store-core";
 import { DeviceId, initAsync, OlmMachine, StoreHandle, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
-import { type AtRest, checkAtRest, misconfiguredPlaintext } from "../config/at-rest.ts";
+import { type AtRest, checkAtRest, requireEncryptedAtRest } from "../config/at-rest.ts";
 import { openCollections } from "../records/open-collections.ts";
 import type { OpenCollection } from "../records/sealed-collection.ts";
 import { withGlobals } from "./globals.ts";
@@ -53,9 +53,7 @@ export async function openEngine(options: OpenOlmMachineOptions): Promise<Opened
   const atRest = checkAtRest(options);
   await initAsync();
   const account = accountOf(userId, deviceId);
-  if (keyStore.mode === "production" && !atRest.key && !atRest.passphrase && !atRest.plaintext) {
-    misconfiguredPlaintext(keyStore.name);
-  }
+  requireEncryptedAtRest(keyStore, atRest);
   const deviceStore = await keyStore.openDevice({ userId, deviceId }, openDeviceOptions(options));
   if (deviceStore === null) throw notReady(keyStore);
   try {

@@ -89,6 +89,11 @@ export class Rooms {
     this.#freshness.synced(encryption);
   }
 
+  /** Whether this user is in a room, by what was taken in. @throws as {@link get} */
+  async isJoined(roomId: string): Promise<boolean> {
+    return (await this.get(roomId))?.membership === "join";
+  }
+
   /** What is known of a room; `undefined` where nothing is. While the store fails, it is what this process has seen. */
   async get(roomId: string): Promise<RoomRecord | undefined> {
     let stored: RoomRecord | undefined;

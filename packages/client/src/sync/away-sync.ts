@@ -40,6 +40,8 @@ export class AwaySync implements SyncTarget {
   readonly #ending = new AbortController();
   readonly #stopped: AbortSignal;
   readonly #seen = new Set<string>();
+  /** Whether this user was in a room at the token that is held. */
+  readonly #wasJoined = new Map<string, boolean>();
   /** Rooms whose last gap could not be filled. */
   readonly #failing = new Set<string>();
   #now = new Set<string>();
@@ -66,6 +68,8 @@ export class AwaySync implements SyncTarget {
     const { rooms } = this.#parts;
     this.#now = new Set();
     for (const room of update.rooms) {
+      // What was so before the first response, which every later one begins anew from.
+      if (!this.#wasJoined.has(room.roomId)) this.#wasJoined.set(room.roomId, await rooms.isJoined(room.roomId));
       await rooms.takeIn(room, undefined);
       for (const event of await this.#news(room, since, signal)) this.#event(room.roomId, event);
     }
@@ -95,7 +99,8 @@ export class AwaySync implements SyncTarget {
     if (since === undefined) return timeline;
     const once = this.#failing.has(roomId);
     try {
-      const events = await newEvents(this.#parts, room, since, signal, once);
+      const wasJoined = this.#wasJoined.get(roomId) ?? false;
+      const events = await newEvents(this.#parts, room, { token: since, wasJoined }, signal, once);
       this.#failing.delete(roomId);
       return events;
     } catch (error) {

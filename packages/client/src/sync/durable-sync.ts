@@ -24,6 +24,8 @@ import type { TimelineParts } from "./timeline.ts";
  * encryption that commits the sync's token; with `undefined` for a sync that is not acknowledged.
  */
 export interface RoomsInSync {
+  /** Whether this user is in a room, by what was taken in. */
+  isJoined(roomId: string): Promise<boolean>;
   takeIn(update: RoomUpdate, encryption: Encryption | undefined): Promise<readonly Change[]>;
   takeInStripped(update: StrippedUpdate, encryption: Encryption | undefined): Promise<readonly Change[]>;
   /** A sync is committed to this encryption, with all that was taken in of it. */
@@ -103,13 +105,15 @@ export class DurableSync {
   }
 
   async #entries(update: SyncUpdate, since: string | undefined, signal: AbortSignal): Promise<Arrived> {
-    const { deliverHistory, handled } = this.#parts;
+    const { deliverHistory, handled, rooms } = this.#parts;
     const late = await this.#gaps.tryOne(signal);
     const told: News[] = late === undefined ? [] : [late];
     for (const room of update.rooms) {
       const { roomId, timeline } = room;
-      if (since !== undefined) told.push(await this.#gaps.newsOf(room, since, signal));
-      else if (deliverHistory) told.push({ roomId, events: timeline, changes: [] });
+      if (since !== undefined) {
+        const wasJoined = await rooms.isJoined(roomId);
+        told.push(await this.#gaps.newsOf(room, { token: since, wasJoined }, signal));
+      } else if (deliverHistory) told.push({ roomId, events: timeline, changes: [] });
     }
     const entries: InboxEntry[] = [];
     const known: string[] = [];

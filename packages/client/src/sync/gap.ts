@@ -27,6 +27,8 @@ export interface Filled {
 }
 
 const PAGE = 100;
+/** Pages in a row without any event of the room: a homeserver that gives so many has nothing to give. */
+const MOST_EMPTY = 10;
 
 /**
  * Fetches the events that a sync response left out of a room's timeline,
@@ -38,6 +40,7 @@ export async function fillGap(api: HomeserverApi, { roomId, from, to, limit, sig
   const newestFirst: RoomEvent[] = [];
   const patience = once === true ? ({ retry: "never", timeoutMs: 10_000 } as const) : {};
   let token = from;
+  let empty = 0;
   while (newestFirst.length < limit) {
     const query = { dir: "b", from: token, to, limit: Math.min(PAGE, limit - newestFirst.length) };
     let events: readonly unknown[];
@@ -50,7 +53,10 @@ export async function fillGap(api: HomeserverApi, { roomId, from, to, limit, sig
       if (isNotGiven(error)) return { events: newestFirst.reverse(), cut: true };
       throw error;
     }
-    newestFirst.push(...events.filter(isRoomEvent));
+    const more = events.filter(isRoomEvent);
+    newestFirst.push(...more);
+    empty = more.length === 0 ? empty + 1 : 0;
+    if (empty === MOST_EMPTY) return { events: newestFirst.reverse(), cut: true };
     if (next === undefined || next === to || next === token) return { events: newestFirst.reverse(), cut: false };
     // A page may be empty where everything in it was filtered out; the token goes on all the same.
     token = next;

@@ -3,13 +3,15 @@ import type { JsonObject } from "../http/homeserver-api.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
 import { fillGap, isOfNoGap } from "./gap.ts";
 import type { RoomEvent, RoomUpdate } from "./room-update.ts";
-import { newEvents, sinceJoining, type TimelineParts } from "./timeline.ts";
+import { newEvents, type Since, sinceJoining, type TimelineParts } from "./timeline.ts";
 
 /** A gap in a room's timeline that could not be filled when the sync that told of it was taken in. */
 export interface OpenGap extends JsonObject {
   readonly roomId: string;
   readonly from: string;
   readonly to: string;
+  /** Whether this user was in the room at its beginning. */
+  readonly wasJoined: boolean;
   /** How often it was tried since. */
   readonly failures: number;
   /** When it is tried again at the earliest, in milliseconds since 1970. */
@@ -55,18 +57,19 @@ export class OpenGaps {
    *
    * @throws what `HomeserverApi.request` and reads of a device store throw
    */
-  async newsOf(update: RoomUpdate, since: string, signal: AbortSignal): Promise<News> {
+  async newsOf(update: RoomUpdate, since: Since, signal: AbortSignal): Promise<News> {
     const { roomId, timeline, prevBatch: from } = update;
-    const once = this.#failing.has(roomId) || this.#failedSince === since;
+    const { token: to, wasJoined } = since;
+    const once = this.#failing.has(roomId) || this.#failedSince === to;
     try {
       const events = await newEvents(this.#parts, update, since, signal, once);
       this.#failing.delete(roomId);
       return { roomId, events, changes: [] };
     } catch (error) {
       this.#failing.add(roomId);
-      this.#failedSince = since;
+      this.#failedSince = to;
       if (!once || from === undefined || isOfNoGap(error, signal)) throw error;
-      return { roomId, events: timeline, changes: await this.#leaveOpen({ roomId, from, to: since }, error) };
+      return { roomId, events: timeline, changes: await this.#leaveOpen({ roomId, from, to, wasJoined }, error) };
     }
   }
 
@@ -83,12 +86,16 @@ export class OpenGaps {
     if (due === undefined) return undefined;
     const { api, gapLimit: limit, userId, logger } = this.#parts;
     const { key, value: gap } = due;
-    const { roomId, from, to } = gap;
+    const { roomId, from, to, wasJoined } = gap;
     try {
       const { events } = await fillGap(api, { roomId, from, to, limit, signal, once: true });
       this.#failing.delete(roomId);
       logger.info(`${events.length} events that ${roomId} had missed were fetched`);
-      return { roomId, events: sinceJoining(events, userId), changes: [this.#records.delete(key)] };
+      return {
+        roomId,
+        events: wasJoined ? events : sinceJoining(events, userId),
+        changes: [this.#records.delete(key)],
+      };
     } catch (error) {
       if (isOfNoGap(error, signal)) throw error;
       const failures = gap.failures + 1;
@@ -101,7 +108,7 @@ export class OpenGaps {
     }
   }
 
-  async #leaveOpen(gap: Pick<OpenGap, "roomId" | "from" | "to">, error: unknown): Promise<Change[]> {
+  async #leaveOpen(gap: Pick<OpenGap, "roomId" | "from" | "to" | "wasJoined">, error: unknown): Promise<Change[]> {
     const { logger } = this.#parts;
     if ((await this.#records.count()) >= MOST_GAPS) {
       logger.error(`Events that ${gap.roomId} has missed are given up, too many are open: ${messageOf(error)}`);

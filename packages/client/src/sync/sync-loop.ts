@@ -3,7 +3,7 @@ import { type Logger, messageOf } from "@holdfast/key-store-core";
 import { Backoff } from "../backoff.ts";
 import { MatrixClientError } from "../errors.ts";
 import type { HomeserverApi } from "../http/homeserver-api.ts";
-import { isHomeserverError } from "../http/homeserver-error.ts";
+import { isHomeserverError, rateLimit } from "../http/homeserver-error.ts";
 import { parseSync, type SyncUpdate } from "./sync-response.ts";
 
 /** Where responses go. */
@@ -36,6 +36,8 @@ export class SyncLoop {
   readonly #parts: SyncLoopParts;
   readonly #filter: string;
   #askedFromStart = 0;
+  /** How long the homeserver wants no sync: what else it limits says nothing of those. */
+  #limitedMs = 0;
 
   constructor(parts: SyncLoopParts) {
     this.#parts = parts;
@@ -76,7 +78,7 @@ export class SyncLoop {
             cause: error,
           });
         }
-        const pauseMs = backoff.next();
+        const pauseMs = Math.max(backoff.next(), this.#limitedMs);
         logger.warn(`The homeserver could not be synced with, trying again in ${pauseMs} ms: ${messageOf(error)}`);
         await pause(pauseMs, undefined, { signal: until }).catch(() => {});
       }
@@ -90,11 +92,11 @@ export class SyncLoop {
     // answer to the same question for two minutes.
     const timeout = since === undefined ? this.#askedFromStart++ % 1_000 : longPollMs;
     const query = { filter: this.#filter, since, timeout, set_presence: "offline" };
-    const response = await api.request("GET", "/v3/sync", {
-      query,
-      signal,
-      timeoutMs: timeout + 60_000,
-      retry: "never",
+    this.#limitedMs = 0;
+    const options = { query, signal, timeoutMs: timeout + 60_000, retry: "never" } as const;
+    const response = await api.request("GET", "/v3/sync", options).catch((error) => {
+      this.#limitedMs = rateLimit(error) ?? 0;
+      throw error;
     });
     const update = parseSync(response);
     if (update === undefined) {

@@ -13,6 +13,14 @@ export interface TimelineParts {
   readonly gapLimit: number;
 }
 
+/** Since when the events of a room are asked for. */
+export interface Since {
+  /** The token of the last sync. */
+  readonly token: string;
+  /** Whether this user was in the room then: what came before another joining is news too. */
+  readonly wasJoined: boolean;
+}
+
 /**
  * The events of a room that are news to this device, oldest first: those since
  * the last sync, what the response left out of them included; in a room that
@@ -24,16 +32,16 @@ export interface TimelineParts {
 export async function newEvents(
   { api, userId, logger, gapLimit }: TimelineParts,
   update: RoomUpdate,
-  since: string,
+  { token: to, wasJoined }: Since,
   signal: AbortSignal | undefined,
   once = false,
 ): Promise<readonly RoomEvent[]> {
-  const { roomId, timeline, limited, prevBatch } = update;
-  const joinedAt = ownJoining(timeline, userId);
+  const { roomId, timeline, limited, prevBatch: from } = update;
+  const joinedAt = wasJoined ? -1 : ownJoining(timeline, userId);
   if (joinedAt >= 0) return timeline.slice(joinedAt);
-  if (!limited || prevBatch === undefined || update.membership !== "join") return timeline;
-  const { events, cut } = await fillGap(api, { roomId, from: prevBatch, to: since, limit: gapLimit, signal, once });
-  const joinedInGap = ownJoining(events, userId);
+  if (!limited || from === undefined || (update.membership !== "join" && !wasJoined)) return timeline;
+  const { events, cut } = await fillGap(api, { roomId, from, to, limit: gapLimit, signal, once });
+  const joinedInGap = wasJoined ? -1 : ownJoining(events, userId);
   if (joinedInGap >= 0) return [...events.slice(joinedInGap), ...timeline];
   if (cut)
     logger.warn(

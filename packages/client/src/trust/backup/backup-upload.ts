@@ -3,7 +3,7 @@ import { isKeyStoreError, type Logger, messageOf } from "@holdfast/key-store-cor
 import { Mutex } from "async-mutex";
 import type { Encryption } from "../../crypto/encryption.ts";
 import { engineRequest } from "../../crypto/outgoing.ts";
-import { isHomeserverError } from "../../http/homeserver-error.ts";
+import { isHomeserverError, rateLimit } from "../../http/homeserver-error.ts";
 
 /** How fast room keys go to the backup. */
 export interface UploadPace {
@@ -99,8 +99,10 @@ export class BackupUpload {
           return;
         }
         failures += 1;
-        const asked = isHomeserverError(error) ? (error.retryAfterMs ?? 0) : 0;
-        waitMs = Math.max(asked, Math.min(1_000 * 2 ** failures, MAX_BACKOFF_MS) * (0.5 + Math.random() / 2));
+        waitMs = Math.max(
+          rateLimit(error) ?? 0,
+          Math.min(1_000 * 2 ** failures, MAX_BACKOFF_MS) * (0.5 + Math.random() / 2),
+        );
         logger.info(`Room keys wait for the backup: ${messageOf(error)}`);
         this.#again = true;
       }
