@@ -211,8 +211,8 @@ export class InjectedPool implements Pool {
     try {
       return await work(session);
     } finally {
-      // The client takes a lost connection back by itself; released, it would be lent again as if it were open.
-      if (!session.broken) reserved.release();
+      if (session.broken) void session.settled().then((isUsable) => isUsable && reserved.release());
+      else reserved.release();
     }
   }
 
@@ -233,15 +233,18 @@ export class InjectedPool implements Pool {
 
 class ReservedSession implements Session {
   readonly #sql: postgres.ReservedSql;
+  /** The statement that was sent last: where it had no answer in time, it still runs. */
+  #last: Promise<unknown> = Promise.resolve();
+  #inTransaction = false;
   broken = false;
-
-  /** Not given back: the client is somebody else's, and would lend it again. */
-  discard(): void {
-    this.broken = true;
-  }
 
   constructor(sql: postgres.ReservedSql) {
     this.#sql = sql;
+  }
+
+  /** The connection is somebody else's, and stays. */
+  discard(): void {
+    this.broken = true;
   }
 
   async run(
@@ -251,11 +254,39 @@ class ReservedSession implements Session {
   ): Promise<Answer> {
     if (this.broken) throw lost();
     try {
-      return await within(limitMs, ask(this.#sql, text, parameters, prepare));
+      return await within(limitMs, this.#ask(text, parameters, prepare));
     } catch (error) {
       if (!leavesConnectionUsable(error)) this.broken = true;
       throw error;
     }
+  }
+
+  /**
+   * Waits, for however long, until a session that was given up has nothing left
+   * to do, and rolls back what it had begun. Answers whether it may be lent
+   * again. Does not reject.
+   */
+  async settled(): Promise<boolean> {
+    try {
+      await this.#last.catch((error) => {
+        // The client takes a lost connection back by itself; released, it would be lent again as if it were open.
+        if (!leavesConnectionUsable(error)) throw error;
+      });
+      if (this.#inTransaction) await this.#ask("rollback", [], false);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #ask(text: string, parameters: readonly (string | null)[], prepare: boolean): Promise<Answer> {
+    const answer = ask(this.#sql, text, parameters, prepare).then((given) => {
+      if (given.command === "BEGIN") this.#inTransaction = true;
+      else if (given.command === "COMMIT" || given.command === "ROLLBACK") this.#inTransaction = false;
+      return given;
+    });
+    this.#last = answer;
+    return answer;
   }
 }
 

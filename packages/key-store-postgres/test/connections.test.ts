@@ -37,11 +37,12 @@ function proxied(): Promise<TcpProxy> {
   return startTcpProxy({ target: { port: Number(new URL(database.url).port) } });
 }
 
+const sizes: [string, Uint8Array][] = [
+  ["at once", text("x")],
+  ["in stages", new Uint8Array(STAGE_BYTES + 1)],
+];
+
 describe("a connection that is lost", () => {
-  const sizes: [string, Uint8Array][] = [
-    ["at once", text("x")],
-    ["in stages", new Uint8Array(STAGE_BYTES + 1)],
-  ];
   for (const [how, ballast] of sizes) {
     it(`between a commit and its answer leaves the commit applied exactly once, ${how}`, async () => {
       await using proxy = await proxied();
@@ -229,6 +230,31 @@ describe("a client that is there already", () => {
         expect(await sql`select 1 as one`).toEqual([{ one: 1 }]);
       } finally {
         await sql.end();
+      }
+    });
+  }
+
+  for (const [how, ballast] of sizes) {
+    it(`has every connection back once what ran late has ended, a commit ${how}`, async () => {
+      const sql = postgres(database.url, { max: 1, onnotice: () => {}, connection: { application_name: "injected" } });
+      const schema = `injected late ${how}`;
+      try {
+        await using store = await ready({ sql, schema, heartbeat: false, commitTimeoutMs: 900, connectTimeoutMs: 900 });
+        const device = await opened(store);
+        const blocker = await database.sql.reserve();
+        await blocker`begin`;
+        await blocker`select from ${database.sql(schema)}.device for update`;
+        await expect(device.commit([put("k", ballast)])).rejects.toMatchObject({ code: "ERR_KEY_STORE_UNAVAILABLE" });
+        await blocker`rollback`;
+        blocker.release();
+        expect(await sql`select 1 as one`).toEqual([{ one: 1 }]);
+        expect(
+          await database.sql`select state from pg_stat_activity where application_name = 'injected'
+            and datname = current_database()`,
+        ).toEqual([{ state: "idle" }]);
+        expect(await store.init()).toBe(true);
+      } finally {
+        await sql.end({ timeout: 1 });
       }
     });
   }
