@@ -61,7 +61,7 @@ export { HomeserverError, isHomeserverError } from "./http/homeserver-error.ts";
 export { type KeyStoreFromEnv, type KeyStoreFromEnvOptions, keyStoreFromEnv } from "./key-store-from-env.ts";
 export { type ClientStats, type ClientStatus, MatrixClient } from "./matrix-client.ts";
 export type { MatrixClientFromEnvOptions, MatrixClientOptions } from "./matrix-client-options.ts";
-export type { MatrixStats } from "./matrix-stats.ts";
+export { type MatrixStats, matrixStats } from "./matrix-stats.ts";
 export type { CreateRoomOptions, JoinOptions, MembershipOptions } from "./rooms/room-actions.ts";
 export type { MessageContent, ReplyTarget } from "./send/content.ts";
 export type { ShareKeysWith } from "./send/key-sharing.ts";

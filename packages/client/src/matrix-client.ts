@@ -41,9 +41,9 @@ export interface ClientStatus {
 
 /** The figures of a client. */
 export interface ClientStats extends ClientStatus {
-  /** `undefined` before {@link MatrixClient.connect}. */
+  /** Of the whole key store, with all devices in it; `undefined` before {@link MatrixClient.connect}. */
   readonly store: KeyStoreStats | undefined;
-  /** `undefined` where the key store cannot be asked. */
+  /** What this client's own device holds; `undefined` while it does not run: its store is away, or encryption is off. */
   readonly matrix: MatrixStats | undefined;
   /** What waits to be handed over, for its key, or for another try; `undefined` while the store is away. */
   readonly waiting: { readonly inbox: number; readonly held: number; readonly setAside: number } | undefined;
@@ -264,12 +264,13 @@ export class MatrixClient implements AsyncDisposable {
     return supervisor.running.retrySetAside();
   }
 
-  /** The figures of the key store, and what it holds in Matrix's terms. Never throws. */
+  /** The figures of the key store, and what this client's device holds in Matrix's terms. Never throws. */
   async stats(): Promise<ClientStats> {
     const store = await this.#stores?.current?.stats();
     const running = this.#connection?.supervisor.running;
     const waiting = await running?.waiting().catch(() => undefined);
-    return { ...this.status, store, matrix: store && matrixStats(store), waiting };
+    const held = await running?.encryption.deviceStore.collections().catch(() => undefined);
+    return { ...this.status, store, matrix: held && matrixStats(held), waiting };
   }
 
   /** Stops syncing, ends sends with `CLOSED`, and gives the device's lease back. What was not done stays where it is. Idempotent. */

@@ -1,8 +1,8 @@
-import type { KeyStoreStats } from "@holdfast/key-store-core";
+import type { CollectionUsage } from "@holdfast/key-store-core";
 
-/** What a key store holds in Matrix's terms, over all its devices. */
+/** What a device, or a whole key store, holds in Matrix's terms. */
 export interface MatrixStats {
-  /** One for each device. */
+  /** How many devices these figures are of: a device has one. */
   readonly olmAccounts: number;
   readonly olmSessions: number;
   readonly inboundMegolmSessions: number;
@@ -18,20 +18,23 @@ export interface MatrixStats {
 const PLACE = /^idb:[\d.]+ .*::matrix-sdk-crypto\/(.+)$/;
 
 /**
- * What the counters of the key store say in Matrix's terms; `undefined` where
- * the store cannot be asked.
+ * What collections hold in Matrix's terms: those of one device
+ * (`await engine.deviceStore.collections()`), or of all devices of a key store
+ * (`matrixStats(usage.collections, usage.devices)` with the `usage` of its stats).
+ * These are counters that the store's commits keep: nothing is scanned.
+ *
+ * @param devices how many devices the collections are of. Default: 1
  */
-export function matrixStats({ usage }: KeyStoreStats): MatrixStats | undefined {
-  if (usage === undefined) return undefined;
+export function matrixStats(collections: readonly CollectionUsage[], devices = 1): MatrixStats {
   const records = new Map<string, number>();
-  for (const { collection, records: count } of usage.collections) {
+  for (const { collection, records: count } of collections) {
     const place = PLACE.exec(collection)?.[1];
     if (place !== undefined) records.set(place, (records.get(place) ?? 0) + count);
   }
   const count = (place: string): number => records.get(place) ?? 0;
   const inbound = count("inbound_group_sessions3");
   return {
-    olmAccounts: usage.devices,
+    olmAccounts: devices,
     olmSessions: count("session"),
     inboundMegolmSessions: inbound,
     // The index holds those that are still to be backed up.

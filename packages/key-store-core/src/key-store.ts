@@ -102,8 +102,6 @@ export interface OpenForMoveOptions extends Omit<OpenDeviceOptions, "create" | "
 export interface MovableDevice extends DeviceStore {
   /** What moves have made of the device; `undefined` where none ever did. */
   readonly move: DeviceMove | undefined;
-  /** The collections that have a record, by name in the order of their UTF-8 bytes. */
-  collections(): Promise<CollectionUsage[]>;
   /**
    * One durable commit that sets `move` and, where it is given, another
    * device id, which no device of this user has: that is how one is set aside.
@@ -239,6 +237,13 @@ export interface DeviceStore extends RecordReader, AsyncDisposable {
 
   /** The value of a key; `undefined` where there is no such record. */
   get(collection: string, key: Uint8Array): Promise<Uint8Array | undefined>;
+
+  /**
+   * The collections of this device that have a record, by name in the order of
+   * their UTF-8 bytes, as of the last durable commit: by counters that commits
+   * keep, without a scan. Fails as reads do.
+   */
+  collections(): Promise<CollectionUsage[]>;
 
   /**
    * Applies changes in order, as one: all of them are durable when this

@@ -1,7 +1,7 @@
 import type { KeyStoreErrorCode } from "./errors.ts";
 import type { DeviceRef, KeyStoreMode, KeyStoreStatus, LeaseHolder, Persistence } from "./key-store.ts";
 
-/** Records and bytes of one collection name, over all devices. */
+/** Records and bytes of one collection name: of one device, or over all of them. */
 export interface CollectionUsage {
   readonly collection: string;
   readonly records: number;
