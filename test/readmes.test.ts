@@ -115,10 +115,14 @@ function installedBy(file: string): string[] {
     .filter((name) => !name.startsWith("-"));
 }
 
-/** The packages that a document's examples import, fragments left out. */
+/** A document's examples, fragments left out. */
+function examplesOf(file: string): string[] {
+  return Array.from(textOf(file).matchAll(/^ *```ts\n([\s\S]*?)^ *```/gm), ([, code = ""]) => code);
+}
+
+/** The packages that a document's examples import. */
 function importedBy(file: string): string[] {
-  const examples = textOf(file).matchAll(/^ *```ts\n([\s\S]*?)^ *```/gm);
-  const modules = Array.from(examples, ([, code = ""]) => ts.preProcessFile(code).importedFiles).flat();
+  const modules = examplesOf(file).flatMap((code) => ts.preProcessFile(code).importedFiles);
   return modules.filter(({ fileName }) => !fileName.startsWith("node:")).map(({ fileName }) => packageOf(fileName));
 }
 
@@ -139,6 +143,14 @@ describe("the examples", () => {
     const has = [...installed, ...(there[file] ?? [])];
     expect(importedBy(file).filter((name) => !has.includes(name))).toEqual([]);
   });
+
+  // At the top of a module it also ends what it made when the module has run: a bot would close at once.
+  it.each(documents.filter((file) => !file.includes("indexeddb")))(
+    "of %s are syntax that every Node.js knows which the packages run on",
+    (file) => {
+      expect(examplesOf(file).filter((code) => /\busing \w+ =/.test(code))).toEqual([]);
+    },
+  );
 
   it("are found, with what they import", () => {
     expect(importedBy("README.md")).toEqual(["@holdfast/client", "@holdfast/client"]);
