@@ -15,6 +15,11 @@ interface Listener {
   readonly once: boolean;
   /** Whether it is an event handler attribute: those are replaced in place, and cancel by returning false. */
   readonly handler: boolean;
+  /**
+   * Removes it by having aborted. It is asked and not listened to: a listener on
+   * it would hold every request that it was given to for as long as it lives.
+   */
+  readonly signal: AbortSignal | undefined;
   removed: boolean;
 }
 
@@ -51,11 +56,11 @@ export abstract class EventNode {
     const { capture, once, signal } = options;
     if (callback === null || signal?.aborted) return;
     this.#listeners ??= [];
+    this.#dropAborted();
     for (const each of this.#listeners) {
       if (!each.handler && each.type === type && each.callback === callback && each.capture === capture) return;
     }
-    this.#listeners.push({ type, callback, capture, once, handler: false, removed: false });
-    signal?.addEventListener("abort", () => this.removeListener(type, callback, capture), { once: true });
+    this.#listeners.push({ type, callback, capture, once, handler: false, signal, removed: false });
   }
 
   removeListener(type: string, callback: EventCallback | null, capture: boolean): void {
@@ -80,7 +85,8 @@ export abstract class EventNode {
     if (existing === undefined) {
       if (handler === null) return;
       const callback = handler as EventCallback;
-      this.#listeners.push({ type, callback, capture: false, once: false, handler: true, removed: false });
+      const signal = undefined;
+      this.#listeners.push({ type, callback, capture: false, once: false, handler: true, signal, removed: false });
     } else if (handler === null) {
       existing.removed = true;
       this.#listeners.splice(at, 1);
@@ -143,12 +149,18 @@ export abstract class EventNode {
     return -1;
   }
 
+  /** Lets go of those whose signal has aborted. */
+  #dropAborted(): void {
+    if (!this.#listeners?.some(({ signal }) => signal?.aborted)) return;
+    this.#listeners = this.#listeners.filter(({ signal }) => !signal?.aborted);
+  }
+
   #hears(type: string, alsoBubbling: boolean): boolean {
     const listeners = this.#listeners;
     if (listeners === undefined) return false;
     for (let at = 0; at < listeners.length; at += 1) {
       const each = listeners[at] as Listener; // within its length
-      if (each.type === type && (alsoBubbling || each.capture)) return true;
+      if (each.type === type && (alsoBubbling || each.capture) && !each.signal?.aborted) return true;
     }
     return false;
   }
@@ -177,7 +189,8 @@ export abstract class EventNode {
   ): void {
     if (event.cancelBubble) return;
     for (const listener of listeners) {
-      if (listener.removed || listener.capture !== capture || listener.type !== event.type) continue;
+      if (listener.removed || listener.signal?.aborted || listener.capture !== capture || listener.type !== event.type)
+        continue;
       const { callback } = listener;
       if (callback === null) continue;
       if (listener.once) this.removeListener(listener.type, callback, capture);
