@@ -22,7 +22,8 @@ export const indexedDB: IDBFactory = new IDBFactory(internal, router);
  * that no other takes. Names are stored without the prefix, so that a device
  * that is mounted elsewhere the next time has the same databases.
  *
- * @throws `DOMException` `InvalidStateError` where something is mounted on this prefix; `TypeError` for an option that there is not
+ * @throws `DOMException` `InvalidStateError` where something is mounted on this prefix;
+ * `TypeError` for an option that there is not, and for what is no device store, such as the `null` of `openDevice()`
  */
 export function mount(prefix: string, store: DeviceStore, options: MountOptions = {}): Mount {
   return router.mount(prefix, store, options);
@@ -36,7 +37,8 @@ export function mount(prefix: string, store: DeviceStore, options: MountOptions 
  * One that stalls is silent for good when its store has failed: where another
  * store may take over, {@link mount} it.
  *
- * @throws `TypeError` for an option that there is not
+ * @throws `TypeError` for an option that there is not, and for what is no
+ * device store, such as the `null` of `openDevice()`
  */
 export function createIndexedDB(store: DeviceStore, options: MountOptions = {}): IDBFactory {
   const own = new Router();

@@ -66,8 +66,15 @@ const installations = new WeakMap<object, Layer[]>();
  *
  * @param target default: `globalThis`
  * @param factory what becomes `indexedDB`. Default: the factory of all mounts
+ * @throws `TypeError` for a target that is a factory itself, and for a factory that is none
  */
 export function install(target: object = globalThis, factory: IDBFactory = indexedDB): Installation {
+  if (target instanceof IDBFactory) {
+    throw new TypeError("install() was given a factory as its target: call install(globalThis, factory)");
+  }
+  if (typeof factory?.open !== "function") {
+    throw new TypeError("install() takes a factory, such as createIndexedDB(device), as its second argument");
+  }
   const layer: Layer = { put: properties(target, factory), before: new Map(), ofMounts: false };
   const layers = layersOf(target);
   const top = layers.at(-1);

@@ -35,7 +35,7 @@ export interface Mount extends AsyncDisposable {
 
   /**
    * Serves the databases from another device store, after the one before has
-   * failed: most often the same device, opened again.
+   * failed or was closed: most often the same device, opened again.
    *
    * Where the mount stalls, `databases()`, `open()` and `deleteDatabase()` that
    * were waiting are carried out on the new store, unless an `upgradeneeded`
@@ -46,14 +46,17 @@ export interface Mount extends AsyncDisposable {
    * open the databases anew.
    *
    * @throws `DOMException` `InvalidStateError` where the store before has not
-   * failed, the new one has, or the mount was taken away
+   * failed and was not closed, the new one has failed or was closed, or the
+   * mount was taken away; `TypeError` for what is no device store, such as the
+   * `null` of `openDevice()`
    */
   replace(store: DeviceStore): void;
 
   /**
    * Closes the connections that were opened through it, waits until their
    * transactions and the requests to open or delete databases have finished,
-   * and takes it away. Of a store that has failed and stalls it waits for
+   * and takes it away. A request that waits for connections of another mount to
+   * close is given up: `AbortError`. Of a store that has failed and stalls it waits for
    * nothing: everything that was held back is dropped, and never answered.
    * From the call on nothing can be opened under the prefix. Idempotent. The
    * device store stays open: it is the caller's.
@@ -80,13 +83,13 @@ export class MountState implements Mount {
   #changed = Promise.withResolvers<void>();
   #unmounting: Promise<void> | undefined;
 
-  constructor(prefix: string, store: DeviceStore, { onStoreFailure = "abort" }: MountOptions, remove: () => void) {
-    if (onStoreFailure !== "abort" && onStoreFailure !== "stall") {
-      throw new TypeError('onStoreFailure must be "abort" or "stall"');
-    }
+  constructor(prefix: string, store: DeviceStore, options: MountOptions, remove: () => void) {
+    if (typeof prefix !== "string") throw new TypeError("the prefix of a mount is a string");
+    checkStore(store);
+    const handling = handlingOf(options);
     this.prefix = prefix;
-    this.#handling = onStoreFailure;
-    this.#served = new ServedStore(store, onStoreFailure);
+    this.#handling = handling;
+    this.#served = new ServedStore(store, handling);
     this.#remove = remove;
   }
 
@@ -122,11 +125,17 @@ export class MountState implements Mount {
   }
 
   replace(store: DeviceStore): void {
+    checkStore(store);
     if (this.#unmounting !== undefined) throw exception("InvalidStateError", "the mount was taken away");
     const before = this.#served;
-    if (!before.hasFailed) throw exception("InvalidStateError", "the device store has not failed");
-    if (store.failed.aborted) throw exception("InvalidStateError", "the new device store has failed itself");
-    this.#served = new ServedStore(store, this.#handling);
+    before.look();
+    if (!before.hasFailed) {
+      throw exception("InvalidStateError", "the device store has not failed, and was not closed: close it first");
+    }
+    const next = new ServedStore(store, this.#handling);
+    next.look();
+    if (next.hasFailed) throw exception("InvalidStateError", "the new device store has failed itself, or was closed");
+    this.#served = next;
     void before.close();
     this.#tellOfChange();
     const waiting = [...this.#asked];
@@ -168,4 +177,30 @@ export class MountState implements Mount {
     await this.#served.close();
     this.#asked.clear();
   }
+}
+
+function checkStore(store: unknown): void {
+  if (store === null) {
+    throw new TypeError(
+      "the device store is null, which openDevice() answers while the key store is not ready: " +
+        "await waitUntilReady(keyStore), of @holdfast/key-store-core, and open the device again",
+    );
+  }
+  const { failed, commit } = (store ?? {}) as Partial<DeviceStore>;
+  // By its shape: test environments have an AbortSignal of their own.
+  if (typeof failed?.addEventListener !== "function" || typeof commit !== "function") {
+    throw new TypeError("this is no device store: pass what openDevice() of a key store has answered, awaited");
+  }
+}
+
+function handlingOf(options: MountOptions): StoreFailureHandling {
+  if (typeof options !== "object" || options === null) throw new TypeError("the options of a mount are an object");
+  for (const name of Object.keys(options)) {
+    if (name !== "onStoreFailure") throw new TypeError(`a mount has no option "${name}", only onStoreFailure`);
+  }
+  const { onStoreFailure = "abort" } = options;
+  if (onStoreFailure !== "abort" && onStoreFailure !== "stall") {
+    throw new TypeError('onStoreFailure must be "abort" or "stall"');
+  }
+  return onStoreFailure;
 }

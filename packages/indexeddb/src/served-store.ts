@@ -1,6 +1,9 @@
 import { type DeviceStore, isKeyStoreError } from "@holdfast/key-store-core";
 import type { ConnectionOwner, ConnectionState } from "./database/connection-state.ts";
 import { type Backend, backendOf } from "./storage/backend.ts";
+import { CATALOG } from "./storage/names.ts";
+
+const ANY_KEY = Uint8Array.of(0);
 
 /** What programs are told when the device store has failed. */
 export type StoreFailureHandling = "abort" | "stall";
@@ -38,6 +41,22 @@ export class ServedStore implements ConnectionOwner {
     return this.#connections.size;
   }
 
+  get isClosing(): boolean {
+    return this.#closing;
+  }
+
+  /**
+   * Looks whether the store was closed, though no request has met it yet. Of one
+   * that answers nothing from memory only requests find it out.
+   */
+  look(): void {
+    try {
+      this.backend.store.peek?.(CATALOG, ANY_KEY);
+    } catch (error) {
+      this.observe(error);
+    }
+  }
+
   /** Looks whether an error says that the store was closed: of every other failure its signal tells. */
   observe(error: unknown): void {
     if (!isKeyStoreError(error, "ERR_KEY_STORE_CLOSED")) return;
@@ -71,6 +90,7 @@ export class ServedStore implements ConnectionOwner {
     // The store may fail while this waits for what will never finish then.
     failed.addEventListener("abort", look);
     this.#closing = true;
+    this.backend.reconsiderWaiting();
     // Silent ones are not closed: that would be told by the exceptions of their methods.
     if (!this.isSilent) for (const connection of this.#connections) connection.close();
     while (!this.isSilent && (this.#inFlight.size > 0 || this.#connections.size > 0)) {

@@ -1,3 +1,4 @@
+import type { DeviceStore } from "@holdfast/key-store-core";
 import { describe, expect, it } from "vitest";
 import {
   createIndexedDB,
@@ -7,10 +8,11 @@ import {
   IDBRequest,
   indexedDB,
   install,
+  type MountOptions,
   mount,
   uninstall,
 } from "../src/index.ts";
-import { completionOf, openDatabase, resultOf } from "./support/requests.ts";
+import { completionOf, nextEvent, openDatabase, resultOf } from "./support/requests.ts";
 import { openDevice } from "./support/stores.ts";
 
 async function write(name: string, value: string): Promise<void> {
@@ -91,6 +93,60 @@ describe("mounts", () => {
     // Whoever waited for the connection to close goes on.
     const again = await openDatabase(createIndexedDB(store), "db", 2);
     expect(await resultOf(again.transaction("s").objectStore("s").getAll())).toEqual(["written"]);
+  });
+
+  it.each(["deleteDatabase", "open"] as const)(
+    "give up, when they are taken away, what waits for connections of another mount: %s",
+    async (method) => {
+      const store = await openDevice();
+      await using _other = mount("other/", store);
+      const blocking = await openDatabase(indexedDB, "other/db", 1);
+      const mounted = mount("waiting/", store);
+      const own = await openDatabase(indexedDB, "waiting/db");
+      const request = indexedDB[method]("waiting/db", 2);
+      const result = resultOf(request);
+      await nextEvent(request, "blocked");
+      const unmounted = mounted.unmount();
+      await expect(result).rejects.toMatchObject({ name: "AbortError" });
+      await unmounted;
+      expect(() => own.transaction("s")).toThrow(expect.objectContaining({ name: "InvalidStateError" }));
+      // Nothing of it holds up the others.
+      blocking.close();
+      expect((await openDatabase(indexedDB, "other/db", 3)).version).toBe(3);
+    },
+  );
+
+  it("carry out, when they are taken away, a deletion that waits for connections of their own", async () => {
+    const store = await openDevice();
+    const mounted = mount("own/", store);
+    await openDatabase(indexedDB, "own/db", 1);
+    const request = indexedDB.deleteDatabase("own/db");
+    const result = resultOf(request);
+    await nextEvent(request, "blocked");
+    await mounted.unmount();
+    expect(await result).toBeUndefined();
+    expect(await createIndexedDB(store).databases()).toEqual([]);
+  });
+
+  it("say what is wrong with what they are given, and what to do", async () => {
+    const store = await openDevice();
+    const wrong = (message: string) =>
+      expect.objectContaining({ name: "TypeError", message: expect.stringContaining(message) });
+    const nothing = null as unknown as DeviceStore;
+    expect(() => createIndexedDB(nothing)).toThrow(wrong("openDevice()"));
+    expect(() => mount("m/", nothing)).toThrow(wrong("openDevice()"));
+    expect(() => mount("m/", Promise.resolve(store) as unknown as DeviceStore)).toThrow(wrong("awaited"));
+    expect(() => mount(store as unknown as string, store)).toThrow(wrong("prefix"));
+    expect(() => mount("m/", store, "stall" as MountOptions)).toThrow(wrong("object"));
+    expect(() => mount("m/", store, { onStorefailure: "stall" } as MountOptions)).toThrow(wrong('"onStorefailure"'));
+    const unknown = { onStoreFailure: "ignore" } as unknown as MountOptions;
+    expect(() => mount("m/", store, unknown)).toThrow(wrong('"abort" or "stall"'));
+    expect(() => createIndexedDB(store, unknown)).toThrow(wrong('"abort" or "stall"'));
+    // None of these took the prefix.
+    await using mounted = mount("m/", store, { onStoreFailure: undefined });
+    expect(() => mounted.replace(nothing)).toThrow(wrong("openDevice()"));
+    expect(() => install(createIndexedDB(store))).toThrow(wrong("install(globalThis, factory)"));
+    expect(() => install({}, store as unknown as IDBFactory)).toThrow(wrong("createIndexedDB(device)"));
   });
 
   it("see each other's connections where they are of the same device store", async () => {

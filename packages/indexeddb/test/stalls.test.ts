@@ -1,6 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { type DeviceStore, KeyStoreError } from "@holdfast/key-store-core";
+import { MemoryKeyStore } from "@holdfast/key-store-memory";
 import { describe, expect, it, onTestFinished } from "vitest";
 import {
   createIndexedDB,
@@ -346,11 +347,20 @@ describe("a mount that stalls", () => {
     expect(() => mounted.replace(healthy)).toThrow(refused);
   });
 
-  it("says so of an option that there is not", async () => {
-    const store = await openDevice();
-    const options = { onStoreFailure: "ignore" } as unknown as { onStoreFailure: "stall" };
-    expect(() => mount("stalling/", store, options)).toThrow(TypeError);
-    expect(() => createIndexedDB(store, options)).toThrow(TypeError);
+  it("takes over from a store that was closed, though no request has met it, and from none that is closed itself", async () => {
+    const keyStore = new MemoryKeyStore();
+    const before = await openDevice(keyStore);
+    await using mounted = mount("closed/", before, { onStoreFailure: "stall" });
+    const database = await openDatabase(indexedDB, "closed/db", 1, makeStore);
+    await before.close();
+    const after = await openDevice(keyStore);
+    expect(() => mounted.replace(before)).toThrow(expect.objectContaining({ name: "InvalidStateError" }));
+    mounted.replace(after);
+    expect(await readAll("closed/db")).toEqual([{ n: 1 }]);
+    const request = database.transaction("s").objectStore("s").get("one");
+    const events = eventsOf(request);
+    await settled();
+    expect(events).toEqual([]);
   });
 
   it("can be a factory of its own", async () => {
@@ -367,6 +377,17 @@ describe("a mount that stalls", () => {
 });
 
 describe("a mount that aborts", () => {
+  it("serves another store when the one before was closed, and closes its connections", async () => {
+    const keyStore = new MemoryKeyStore();
+    const before = await openDevice(keyStore);
+    await using mounted = mount("closed/", before);
+    const database = await openDatabase(indexedDB, "closed/db", 1, makeStore);
+    await before.close();
+    mounted.replace(await openDevice(keyStore));
+    expect(() => database.transaction("s")).toThrow(expect.objectContaining({ name: "InvalidStateError" }));
+    expect(await readAll("closed/db")).toEqual([{ n: 1 }]);
+  });
+
   it("serves another store when the one before has failed, and closes its connections", async () => {
     const failing = await FailingStore.open();
     await using mounted = mount("aborting/", failing.store);

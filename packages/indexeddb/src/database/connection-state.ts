@@ -10,6 +10,8 @@ import type { DatabaseState } from "./database-state.ts";
 export interface ConnectionOwner {
   /** Whether nothing is to be told any more of what was asked through it. */
   readonly isSilent: boolean;
+  /** Whether it is being taken away, and waits for what was asked through it. */
+  readonly isClosing: boolean;
   /** Called with each failure that is about to be told, before {@link isSilent} is asked. */
   observe(error: unknown): void;
   opened(connection: ConnectionState): void;
@@ -65,6 +67,11 @@ export class ConnectionState extends EventNode {
   /** Lets the database forget it, though it was not closed. */
   abandon(): void {
     this.database.connectionClosed(this);
+  }
+
+  /** Whether it was opened through this owner. */
+  isOf(owner: ConnectionOwner): boolean {
+    return this.#owner === owner;
   }
 
   /** Whether the store has failed, and nothing is to be told of it. */

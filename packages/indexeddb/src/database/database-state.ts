@@ -1,7 +1,8 @@
+import { exception } from "../errors.ts";
 import type { Backend } from "../storage/backend.ts";
 import type { DatabaseSchema, StoreSchema } from "../storage/schema.ts";
 import type { TransactionState } from "../transaction/transaction-state.ts";
-import type { ConnectionState } from "./connection-state.ts";
+import type { ConnectionOwner, ConnectionState } from "./connection-state.ts";
 
 /** A database with its open connections. */
 export class DatabaseState {
@@ -32,15 +33,29 @@ export class DatabaseState {
     return [...this.connections].filter((each) => each !== except && !each.closePending);
   }
 
-  /** Resolves when no connection is left but, if it is given, one. */
-  async closedExcept(connection?: ConnectionState): Promise<void> {
-    while ([...this.connections].some((each) => each !== connection)) {
+  /**
+   * Resolves when no connection is left but, if it is given, one.
+   *
+   * @throws `AbortError` where the owner of the request that waits is closing: connections of others may stay for good
+   */
+  async closedExcept(owner: ConnectionOwner, connection?: ConnectionState): Promise<void> {
+    for (;;) {
+      const others = [...this.connections].filter((each) => each !== connection);
+      if (others.length === 0) return;
+      if (owner.isClosing && others.some((each) => !each.isOf(owner))) {
+        throw exception("AbortError", "the mount was taken away while others had connections to the database open");
+      }
       await new Promise<void>((resolve) => this.#waitingForClose.push(resolve));
     }
   }
 
   connectionClosed(connection: ConnectionState): void {
     this.connections.delete(connection);
+    this.reconsiderWaiting();
+  }
+
+  /** Lets those that wait in {@link closedExcept} look again. */
+  reconsiderWaiting(): void {
     for (const tell of this.#waitingForClose.splice(0)) tell();
   }
 }

@@ -117,7 +117,7 @@ async function openDatabase(
 
   const others = database.openConnections(connection);
   await askToClose(database, others, owner, version, request);
-  await database.closedExcept(connection);
+  await database.closedExcept(owner, connection);
   await upgrade(owner, connection, version, request, existing === undefined);
   return connection;
 }
@@ -131,7 +131,7 @@ async function deleteDatabase(
   const database = backend.databases.get(storedName);
   if (database === undefined) return 0;
   await askToClose(database, database.openConnections(), owner, null, request);
-  await database.closedExcept();
+  await database.closedExcept(owner);
   throwIfSilent(owner);
   request.isBegun = true;
   const { version } = database.schema;

@@ -28,6 +28,11 @@ export class Backend {
     }
   }
 
+  /** Lets requests that wait for connections to close look again. */
+  reconsiderWaiting(): void {
+    for (const database of this.databases.values()) database.reconsiderWaiting();
+  }
+
   async #load(): Promise<void> {
     const catalog = await readCatalog(this.store);
     this.nextDatabaseId = catalog.nextDatabaseId;
