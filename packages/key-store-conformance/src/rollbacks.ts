@@ -1,6 +1,21 @@
 import assert from "node:assert/strict";
+import type { HighWaterMark, RollbackWitness } from "@holdfast/key-store-core";
 import { rejectsWith } from "./expect.ts";
+import { LIMITS, silence } from "./faulty-driver.ts";
 import { DEVICE, type Define, open, put, puts, SESSIONS } from "./scene.ts";
+
+/** A witness that remembers one device, in memory. */
+class Witness implements RollbackWitness {
+  mark: HighWaterMark | undefined;
+
+  async recall(): Promise<HighWaterMark | undefined> {
+    return this.mark;
+  }
+
+  async remember(_storeId: string, _device: unknown, mark: HighWaterMark | undefined): Promise<void> {
+    this.mark = mark;
+  }
+}
 
 export function rollbackTests(define: Define): void {
   define("a device behind what is known of it is not acquired, and nothing is written", async (scene) => {
@@ -63,4 +78,84 @@ export function rollbackTests(define: Define): void {
     const again = await open(store);
     assert.equal(await again.count(SESSIONS), 1);
   });
+
+  define("a process that was taken over does not set the witness back", async (scene) => {
+    const witness = new Witness();
+    const old = await scene.device({ witness });
+    await old.commit([put("a", "1")]);
+    const device = await open(await scene.store({ witness }), DEVICE, { lease: "take-over" });
+    await device.commit([put("a", "2")]);
+    await device.commit([put("a", "3")]);
+    await device.close();
+    assert.deepEqual(witness.mark, { epoch: 2n, revision: 3n });
+    await old.close();
+    assert.deepEqual(witness.mark, { epoch: 2n, revision: 3n });
+  });
+
+  define("an answer that comes after the device was taken over lowers nothing that is known of it", async (scene) => {
+    const { driver, store, device: old } = await scene.faultyDevice();
+    const late = Promise.withResolvers<void>();
+    const applied = Promise.withResolvers<void>();
+    driver.next("commit", async (attempt) => {
+      const answer = await attempt();
+      applied.resolve();
+      await late.promise;
+      return answer;
+    });
+    const commit = old.commit([put("a", "1")]);
+    await applied.promise;
+    const device = await open(store, DEVICE, { lease: "take-over" });
+    await device.commit([put("a", "2")]);
+    await device.close();
+    late.resolve();
+    await commit;
+    assert.equal(await (await scene.driver()).deleteDevice(DEVICE), "deleted");
+    const error = await rejectsWith("ERR_KEY_STORE_ROLLBACK", () => store.openDevice(DEVICE));
+    assert.match(error.message, /revision 2 was acknowledged/);
+  });
+
+  define("only a device that is opened with acceptRollback, or deleted, sets the witness back", async (scene) => {
+    const witness = new Witness();
+    witness.mark = { epoch: 7n, revision: 9n };
+    const store = await scene.store({ witness });
+    await rejectsWith("ERR_KEY_STORE_ROLLBACK", () => store.openDevice(DEVICE));
+    assert.deepEqual(witness.mark, { epoch: 7n, revision: 9n });
+    const device = await open(store, DEVICE, { acceptRollback: true });
+    assert.deepEqual(witness.mark, { epoch: 1n, revision: 0n });
+    await device.close();
+    assert.equal(await store.deleteDevice(DEVICE), true);
+    assert.equal(witness.mark, undefined);
+  });
+
+  define(
+    "a witness that says nothing or throws is an error of an opening, and a warning of a commit",
+    async (scene) => {
+      const warnings: string[] = [];
+      const logger = { debug() {}, info() {}, error() {}, warn: (line: string) => void warnings.push(line) };
+      const witness = new Witness();
+      const store = await scene.store({ ...LIMITS, witness, logger });
+      const boom = new RangeError("boom");
+      witness.recall = silence;
+      const silent = await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () => store.openDevice(DEVICE));
+      assert.equal(silent.message, "the witness of rollbacks had no answer within 1000 ms");
+      witness.recall = () => {
+        throw boom;
+      };
+      const thrown = await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () => store.openDevice(DEVICE));
+      assert.deepEqual([thrown.message, thrown.cause], ["the witness of rollbacks could not be asked: boom", boom]);
+      assert.deepEqual(await store.listDevices(), [], "nothing was made");
+      witness.recall = async () => undefined;
+      witness.remember = silence;
+      const device = await open(store);
+      await device.commit([put("a", "1")]);
+      witness.remember = async () => {
+        throw boom;
+      };
+      await store.close();
+      assert.deepEqual(warnings, [
+        "The witness of rollbacks could not be told: the witness of rollbacks had no answer within 1000 ms",
+        "The witness of rollbacks could not be told: boom",
+      ]);
+    },
+  );
 }

@@ -60,7 +60,7 @@ export class DriverKeyStore implements KeyStore {
     this.#options = keyStoreOptions(options);
     this.#logger = this.#options.logger;
     this.#cache = cacheMemory(this.#options.cacheBytes);
-    this.#marks = new HighWaterMarks(this.#options.witness, () => this.storeId, this.#logger);
+    this.#marks = new HighWaterMarks(this.#options, () => this.storeId);
   }
 
   get kind(): string {
@@ -130,7 +130,8 @@ export class DriverKeyStore implements KeyStore {
     const known = await this.#marks.of(device);
     const acquired = await this.#acquire(request, known, waitMs, signal);
     if (request.acceptRollback !== true) await this.#checkNotRolledBack(device, holder, acquired, known);
-    await this.#marks.opened(device, { epoch: acquired.epoch, revision: acquired.revision });
+    const { epoch, revision } = acquired;
+    await this.#marks.opened(device, { epoch, revision }, request.acceptRollback === true);
     const store: DriverDeviceStore = new DriverDeviceStore({
       ...acquired,
       driver: acquired.device,

@@ -1,91 +1,119 @@
 import type { HighWaterMark } from "./driver.ts";
-import { messageOf } from "./errors.ts";
+import { isKeyStoreError, KeyStoreError, messageOf } from "./errors.ts";
 import type { DeviceRef } from "./key-store.ts";
-import type { Logger } from "./logger.ts";
-import { Mutex } from "./timing.ts";
+import type { CompleteOptions } from "./options.ts";
+import { Mutex, within } from "./timing.ts";
 import type { RollbackWitness } from "./witness.ts";
 
 /** How long a commit may have been acknowledged before the witness hears of it, in milliseconds. */
 const TELL_AFTER_MS = 1_000;
 
-interface Known {
-  readonly device: DeviceRef;
-  mark: HighWaterMark;
+/** What is known of one device. */
+class Known {
+  /** `undefined` until the device is opened, and when it was forgotten. */
+  mark: HighWaterMark | undefined;
   /** Set while the witness has yet to hear of the mark. */
   timer: NodeJS.Timeout | undefined;
+  /** What the witness is told, it is told in order. */
+  readonly telling = new Mutex();
 }
 
 /** What the database has acknowledged of each device that was opened here, and what a witness remembers of others. */
 export class HighWaterMarks {
   readonly #known = new Map<string, Known>();
-  readonly #witness: RollbackWitness | undefined;
+  readonly #options: CompleteOptions;
   readonly #storeId: () => string | undefined;
-  readonly #logger: Logger;
-  readonly #telling = new Mutex();
 
-  constructor(witness: RollbackWitness | undefined, storeId: () => string | undefined, logger: Logger) {
-    this.#witness = witness;
+  constructor(options: CompleteOptions, storeId: () => string | undefined) {
+    this.#options = options;
     this.#storeId = storeId;
-    this.#logger = logger;
   }
 
-  /** The latest that is known of a device, here or by the witness. Rejects where the witness does. */
+  /** The latest that is known of a device, here or by the witness. Rejects where the witness cannot be asked. */
   async of(device: DeviceRef): Promise<HighWaterMark | undefined> {
-    const here = this.#known.get(nameOf(device))?.mark;
-    const storeId = this.#storeId();
-    if (this.#witness === undefined || storeId === undefined) return here;
-    const remembered = await this.#witness.recall(storeId, device);
-    if (here === undefined || remembered === undefined) return here ?? remembered;
-    const latest = (one: bigint, other: bigint): bigint => (one > other ? one : other);
-    return {
-      epoch: latest(here.epoch, remembered.epoch),
-      revision: latest(here.revision, remembered.revision),
-    };
+    const asked = this.#ask((witness, storeId) => witness.recall(storeId, device));
+    const remembered = await asked.catch((cause) => {
+      if (isKeyStoreError(cause)) throw cause;
+      const message = `the witness of rollbacks could not be asked: ${messageOf(cause)}`;
+      throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", message, { cause });
+    });
+    return latest(this.#known.get(nameOf(device))?.mark, remembered);
   }
 
-  /** A device was opened, and is now so, whatever was known of it before. */
-  async opened(device: DeviceRef, mark: HighWaterMark): Promise<void> {
-    this.#known.set(nameOf(device), { device, mark, timer: undefined });
-    await this.#tell(device, mark);
+  /** A device was opened. With `anew`, it is now so whatever was known of it before. */
+  async opened(device: DeviceRef, mark: HighWaterMark, anew: boolean): Promise<void> {
+    const known = this.#of(device);
+    known.mark = anew ? mark : latest(known.mark, mark);
+    await this.#tell(device, known.mark, anew);
   }
 
   acknowledged(device: DeviceRef, mark: HighWaterMark): void {
-    const known = this.#known.get(nameOf(device));
-    if (known === undefined) return;
-    known.mark = mark;
-    if (this.#witness === undefined || known.timer !== undefined) return;
-    known.timer = setTimeout(() => void this.flush(known.device), TELL_AFTER_MS).unref();
+    const known = this.#of(device);
+    if (known.mark === undefined) return;
+    // An older opening of the device may hear of its last commit after a younger one has begun.
+    known.mark = latest(known.mark, mark);
+    if (this.#options.witness === undefined) return;
+    known.timer ??= setTimeout(() => void this.flush(device), TELL_AFTER_MS).unref();
   }
 
   async forget(device: DeviceRef): Promise<void> {
-    const known = this.#known.get(nameOf(device));
-    clearTimeout(known?.timer);
-    this.#known.delete(nameOf(device));
-    await this.#tell(device, undefined);
+    const known = this.#of(device);
+    clearTimeout(known.timer);
+    known.mark = known.timer = undefined;
+    await this.#tell(device, undefined, true);
   }
 
   /** Resolves when the witness has heard of what was acknowledged, or has failed to. */
   async flush(device: DeviceRef): Promise<void> {
-    const known = this.#known.get(nameOf(device));
-    if (known?.timer === undefined) return;
+    const known = this.#of(device);
+    if (known.timer === undefined) return;
     clearTimeout(known.timer);
     known.timer = undefined;
-    await this.#tell(known.device, known.mark);
+    await this.#tell(device, known.mark, false);
   }
 
-  /** A witness that cannot be written to is said, and stops nobody: the commits are durable without it. */
-  async #tell(device: DeviceRef, mark: HighWaterMark | undefined): Promise<void> {
-    const [witness, storeId] = [this.#witness, this.#storeId()];
-    if (witness === undefined || storeId === undefined) return;
+  /** A witness that cannot be told is said, and stops nobody: the commits are durable without it. */
+  async #tell(device: DeviceRef, mark: HighWaterMark | undefined, anew: boolean): Promise<void> {
+    const tell = () =>
+      this.#ask(async (witness, storeId) => {
+        // Another process may have the device by now, and have told of later commits than this one's.
+        const told = anew ? undefined : await witness.recall(storeId, device);
+        const now = latest(told, mark);
+        if (now === undefined || now !== told) await witness.remember(storeId, device, now);
+      });
     try {
-      await this.#telling.run(() => witness.remember(storeId, device, mark));
+      await this.#of(device).telling.run(tell);
     } catch (error) {
-      this.#logger.warn(`The witness of rollbacks could not be told: ${messageOf(error)}`);
+      this.#options.logger.warn(`The witness of rollbacks could not be told: ${messageOf(error)}`);
     }
+  }
+
+  /** Asks the witness within the time limit of an operation; `undefined` where there is none. */
+  async #ask<T>(question: (witness: RollbackWitness, storeId: string) => Promise<T>): Promise<T | undefined> {
+    const { witness, operationTimeoutMs } = this.#options;
+    const storeId = this.#storeId();
+    if (witness === undefined || storeId === undefined) return undefined;
+    const asked = async () => question(witness, storeId);
+    return within(operationTimeoutMs, "the witness of rollbacks", asked());
+  }
+
+  #of(device: DeviceRef): Known {
+    const name = nameOf(device);
+    const known = this.#known.get(name) ?? new Known();
+    this.#known.set(name, known);
+    return known;
   }
 }
 
 /** Unambiguous: neither id holds a U+0000. */
 function nameOf({ userId, deviceId }: DeviceRef): string {
   return `${userId}\0${deviceId}`;
+}
+
+/** The later of two marks, in each of its numbers; the first one itself where the second adds nothing to it. */
+function latest(one: HighWaterMark | undefined, other: HighWaterMark | undefined): HighWaterMark | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  if (one.epoch >= other.epoch && one.revision >= other.revision) return one;
+  const later = (a: bigint, b: bigint): bigint => (a > b ? a : b);
+  return { epoch: later(one.epoch, other.epoch), revision: later(one.revision, other.revision) };
 }

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { HighWaterMark } from "./driver.ts";
 import { KeyStoreError, messageOf } from "./errors.ts";
@@ -9,7 +9,9 @@ import type { DeviceRef } from "./key-store.ts";
  * A place outside the database that remembers what the database has
  * acknowledged: what an older copy of the database, put back while no process
  * ran, cannot take back. It is asked at each opening of a device, and told of
- * openings and closings, and of commits once a second at the most.
+ * openings and closings, and of commits once a second at the most. Each call
+ * has the time limit of an operation: a device is not opened where `recall`
+ * fails, and a `remember` that fails is a warning in the log.
  */
 export interface RollbackWitness {
   /** The latest that is remembered of a device of a store; `undefined` where nothing is. */
@@ -23,9 +25,12 @@ export interface RollbackWitness {
  * missing: one small file for each device, replaced as a whole. It must not
  * lie where a backup of the database is restored with it.
  *
- * @throws from its methods: `ERR_KEY_STORE_CONFIG` where a file is not what this wrote, or cannot be reached
+ * @throws `ERR_KEY_STORE_CONFIG` without a directory; from its methods, where a file is not what this wrote, or cannot be reached
  */
 export function fileWitness(directory: string): RollbackWitness {
+  if (typeof directory !== "string" || directory === "") {
+    throw new KeyStoreError("ERR_KEY_STORE_CONFIG", "fileWitness takes the path of a directory");
+  }
   const fileOf = (storeId: string, { userId, deviceId }: DeviceRef): string => {
     const name = createHash("sha256").update([storeId, userId, deviceId].join("\0")).digest("hex");
     return join(directory, `${name}.json`);
@@ -47,14 +52,14 @@ export function fileWitness(directory: string): RollbackWitness {
       if (mark === undefined) return rm(path, { force: true });
       await mkdir(directory, { recursive: true, mode: 0o700 });
       const draft = `${path}.${randomUUID()}`;
-      const file = await open(draft, "wx", 0o600);
       try {
-        await file.writeFile(JSON.stringify({ epoch: String(mark.epoch), revision: String(mark.revision) }));
-        await file.sync();
-      } finally {
-        await file.close();
+        const text = JSON.stringify({ epoch: String(mark.epoch), revision: String(mark.revision) });
+        await writeFile(draft, text, { flag: "wx", mode: 0o600, flush: true });
+        await rename(draft, path);
+      } catch (error) {
+        await rm(draft, { force: true });
+        throw error;
       }
-      await rename(draft, path);
     },
   });
 }

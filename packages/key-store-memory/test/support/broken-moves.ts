@@ -1,4 +1,4 @@
-import type { AcquireRequest, DeviceDriver, KeyStoreDriver } from "@holdfast/key-store-core";
+import type { AcquireRequest, DeviceDriver, KeyStoreDriver, RollbackWitness } from "@holdfast/key-store-core";
 import type { BrokenStore } from "./broken.ts";
 
 const MARK = "a mark needs the guard of a commit, and moves the revision by one";
@@ -117,6 +117,20 @@ export const brokenMoves: readonly BrokenStore[] = [
         return inner.acquire({ ...request, known: undefined });
       },
     }),
+  },
+  {
+    that: "asks its witness when it opens a device, and never again",
+    caughtBy: "a process that was taken over does not set the witness back",
+    options({ witness, ...options }) {
+      if (witness === undefined) return options;
+      let asked = false;
+      const recall: RollbackWitness["recall"] = async (storeId, device) => {
+        if (asked) return undefined;
+        asked = true;
+        return witness.recall(storeId, device);
+      };
+      return { ...options, witness: { recall, remember: witness.remember.bind(witness) } };
+    },
   },
   {
     that: "takes up what has gone back without a word",

@@ -26,6 +26,7 @@ export interface BrokenStore {
   readonly that: string;
   /** The test of the suite that is there to catch it. */
   readonly caughtBy: string;
+  readonly options?: (options: KeyStoreOptions) => KeyStoreOptions;
   readonly driver?: (inner: KeyStoreDriver, place: BrokenPlace) => Partial<KeyStoreDriver>;
   readonly device?: (inner: DeviceDriver, request: AcquireRequest, place: BrokenPlace) => Partial<DeviceDriver>;
   /** A driver between the faults of the suite and the core: what a broken core would ask of its driver. */
@@ -48,7 +49,7 @@ export function subjectOf(broken: Omit<BrokenStore, "that" | "caughtBy">): Confo
   const makeStore = (place: BrokenPlace, driver: KeyStoreDriver, options: KeyStoreOptions): KeyStore => {
     const core = broken.core;
     const asked = core === undefined ? driver : withDevices(driver, (inner) => core(inner));
-    const real = new DriverKeyStore(asked, options);
+    const real = new DriverKeyStore(asked, broken.options?.(options) ?? options);
     const store = overridden(real, {
       openDevice: async (ref, openOptions) => {
         const device = await real.openDevice(ref, openOptions);
