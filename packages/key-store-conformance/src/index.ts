@@ -8,6 +8,7 @@ import { deviceTests } from "./devices.ts";
 import { fencingTests } from "./fencing.ts";
 import { leaseTests } from "./leases.ts";
 import { lifecycleTests } from "./lifecycle.ts";
+import { moveConflictTests } from "./move-conflicts.ts";
 import { moveCutTests } from "./move-cuts.ts";
 import { moveTests } from "./moves.ts";
 import { programTests } from "./programs.ts";
@@ -63,6 +64,7 @@ export function keyStoreConformance<Place extends ConformancePlace>(
   deviceTests(define);
   rollbackTests(define);
   moveTests(define);
+  moveConflictTests(define);
   moveCutTests(define);
   statsTests(define);
   sizeTests(define);

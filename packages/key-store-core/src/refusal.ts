@@ -34,7 +34,7 @@ export function rolledBack(
   const why =
     reason ??
     (found.epoch === 0n ? absent : undefined) ??
-    `the key store holds ${nameOf(device)} at revision ${found.revision} (epoch ${found.epoch}), but revision ${known?.revision} (epoch ${known?.epoch}) was acknowledged: the database was restored from a backup or failed over to a replica that lags`;
+    `the key store holds ${nameOf(device)} at revision ${found.revision} (epoch ${found.epoch}), but revision ${known?.revision} (epoch ${known?.epoch}) was acknowledged: the database was restored from a backup or failed over to a replica that lags, or another process moved the device away and back`;
   const message = `${why}; do not go on with this device: log in as a new one, or, where nothing was lost, open it with acceptRollback`;
   return new KeyStoreError("ERR_KEY_STORE_ROLLBACK", message);
 }

@@ -152,6 +152,11 @@ class Move {
     // It was moved on to another store: nobody opens it any more, and what comes here is younger.
     if (move?.status === "moved") return "stale";
     if (move?.id === id) return move.status === "active" ? "complete" : "begun";
+    // A part of a copy is nobody's content: this source has the whole, or a third store has it.
+    if (move?.status === "incoming") {
+      if (move.peer.storeId === this.#peers.from.storeId) return "stale";
+      throw movedAway(this.#device, move);
+    }
     const isEmpty = target.revision === 0n && (await target.collections()).length === 0;
     return isEmpty ? "empty" : "conflict";
   }
