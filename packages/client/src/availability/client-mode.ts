@@ -4,7 +4,7 @@ import { isMatrixClientError } from "../errors.ts";
 /**
  * What serves the client's keys now: the mode of the store, or
  * `"waiting"`: encryption is paused, the store that was asked for has not been there yet;
- * `"paused"`: encryption is paused, the store has gone away;
+ * `"paused"`: encryption is paused, the store has gone away or is full, or another process has the device open;
  * `"off"`: encryption has ended for this process.
  */
 export type ClientMode = KeyStoreMode | "waiting" | "paused" | "off";
