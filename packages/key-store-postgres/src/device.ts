@@ -149,6 +149,7 @@ export class PostgresDevice implements DeviceDriver {
     this.#known = undefined;
     this.#leases.letGo(holderId);
     await this.#executor.run("giving the lease back", this.#sql.release, [this.#id, holderId]);
+    this.#leases.released(holderId);
   }
 
   #apply(guard: Guard, changes: readonly CollectionChanges[], before: CollectionIds): Promise<boolean> {

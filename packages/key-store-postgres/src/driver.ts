@@ -71,19 +71,19 @@ export class PostgresDriver implements KeyStoreDriver {
   async acquire(request: AcquireRequest): Promise<AcquireOutcome> {
     const executor = this.#ready;
     const { holder } = request;
-    const process = await this.#leases.join(executor, holder);
     this.#leases.hold(executor, holder.id);
-    let isHeld = false;
+    let isInDoubt = false;
     try {
-      const outcome = await this.#take(executor, request, process);
-      if (outcome?.outcome === "acquired") {
-        isHeld = true;
-        // The only devices that this driver gives out.
-        this.#leases.opened(holder.id, outcome.device as PostgresDevice);
-      }
-      return outcome ?? { outcome: "absent" };
-    } finally {
-      if (!isHeld) this.#leases.letGo(holder.id);
+      const process = await this.#leases.join(executor, holder);
+      isInDoubt = true;
+      const outcome = (await this.#take(executor, request, process)) ?? { outcome: "absent" };
+      // The only devices that this driver gives out.
+      if (outcome.outcome === "acquired") this.#leases.opened(holder.id, outcome.device as PostgresDevice);
+      else this.#leases.notOpened(holder.id, false);
+      return outcome;
+    } catch (error) {
+      this.#leases.notOpened(holder.id, isInDoubt);
+      throw error;
     }
   }
 

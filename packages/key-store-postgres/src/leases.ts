@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { LeaseHolder } from "@holdfast/key-store-core";
-import { textArray } from "./codec.ts";
+import { text, textArray } from "./codec.ts";
 import type { Executor } from "./executor.ts";
 import type { Statements } from "./sql.ts";
 
@@ -8,6 +8,12 @@ export interface LeaseOptions {
   readonly leaseMs: number;
   readonly heartbeat: boolean;
 }
+
+/**
+ * How long an opening whose answer was lost may still come to pass, in
+ * milliseconds: the server ends a transaction of ours that falls silent long before.
+ */
+const DOUBT_MS = 30_000;
 
 /** A device whose lineage can be confirmed: see `PostgresDevice`. */
 interface Confirmable {
@@ -33,8 +39,15 @@ export class Leases {
   readonly #processes = new Map<string, Process>();
   /** By holder; `undefined` while it is being opened. */
   readonly #held = new Map<string, Confirmable | undefined>();
+  /**
+   * The holders whose release or opening had no answer, with the time until
+   * which the database may still come to name them: the beats would keep their
+   * leases in force for nobody.
+   */
+  readonly #unreleased = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   #beating: Promise<void> | undefined;
+  #releasing: Promise<void> | undefined;
   #confirming: Promise<void> | undefined;
 
   constructor(sql: Statements, options: LeaseOptions) {
@@ -50,6 +63,9 @@ export class Leases {
       process = { id: randomUUID(), holder, beatAt: Number.NEGATIVE_INFINITY };
       this.#processes.set(name, process);
     }
+    // One that runs may have this holder among its own, from an attempt before.
+    await this.#releasing;
+    void this.#releaseAll(executor);
     // While the heart beats, its last beat is as good as one now.
     const isFresh = this.#timer !== undefined && performance.now() - process.beatAt < this.#options.leaseMs / 2;
     if (!isFresh) await this.#beat(executor, process);
@@ -65,6 +81,7 @@ export class Leases {
 
   /** The device that a holder has opened. */
   opened(holderId: string, device: Confirmable): void {
+    this.#unreleased.delete(holderId);
     if (this.#held.has(holderId)) this.#held.set(holderId, device);
   }
 
@@ -78,8 +95,27 @@ export class Leases {
     return isOurs && !this.#held.has(holderId);
   }
 
-  /** A device is held no more; the heart stops with the last one, so that a database may sleep. */
+  /**
+   * A device is held no more; the heart stops with the last one, so that a
+   * database may sleep. The database may still name its holder, until {@link released}.
+   */
   letGo(holderId: string): void {
+    this.#unreleased.set(holderId, Number.NEGATIVE_INFINITY);
+    this.#forget(holderId);
+  }
+
+  /** The database names this holder no more. */
+  released(holderId: string): void {
+    this.#unreleased.delete(holderId);
+  }
+
+  /** An opening did not take the device, or has failed, and nobody knows whether it did. */
+  notOpened(holderId: string, isInDoubt: boolean): void {
+    if (isInDoubt) this.#unreleased.set(holderId, performance.now() + DOUBT_MS);
+    this.#forget(holderId);
+  }
+
+  #forget(holderId: string): void {
     this.#held.delete(holderId);
     if (this.#held.size > 0) return;
     clearInterval(this.#timer);
@@ -91,8 +127,42 @@ export class Leases {
     clearInterval(this.#timer);
     this.#timer = undefined;
     if (this.#processes.size === 0) return;
-    const ids = Array.from(this.#processes.values(), ({ id }) => id);
-    await executor.run("ending a process's leases", this.#sql.forget, [textArray(ids)]);
+    await this.#releaseAll(executor);
+    await executor.run("ending a process's leases", this.#sql.forget, [this.#ids]);
+  }
+
+  /** Gives back what could not be given back before. One at a time; what fails is made up for the next time. */
+  #releaseAll(executor: Executor): Promise<void> {
+    this.#releasing ??= this.#tryToReleaseAll(executor)
+      .catch(() => {})
+      .finally(() => {
+        this.#releasing = undefined;
+      });
+    return this.#releasing;
+  }
+
+  async #tryToReleaseAll(executor: Executor): Promise<void> {
+    // Who opens a device has a second attempt under way.
+    const holders = Array.from(this.#unreleased.keys()).filter((holderId) => !this.#held.has(holderId));
+    if (holders.length === 0) return;
+    const began = performance.now();
+    const limitMs = Math.ceil(this.#options.leaseMs / 3);
+    const { rows } = await executor.urgently(
+      "giving leases back",
+      this.#sql.releaseAll,
+      [this.#ids, textArray(holders)],
+      limitMs,
+    );
+    const named = new Set(rows.map((row) => text(row, 0)));
+    // What was named is looked at once more: it may have been locked, and left.
+    for (const holderId of holders) {
+      if (!named.has(holderId) && began > (this.#unreleased.get(holderId) ?? 0)) this.#unreleased.delete(holderId);
+    }
+  }
+
+  /** The ids of this process's rows, as the server takes them. */
+  get #ids(): string {
+    return textArray(Array.from(this.#processes.values(), ({ id }) => id));
   }
 
   #beatAll(executor: Executor): void {
@@ -104,6 +174,7 @@ export class Leases {
       .finally(() => {
         this.#beating = undefined;
       });
+    void this.#releaseAll(executor);
     // By itself: it may wait for a commit, and the beats must not.
     this.#confirming ??= this.#confirm(executor)
       .catch(() => {})

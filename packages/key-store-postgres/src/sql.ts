@@ -214,6 +214,22 @@ export function statements(schema: string, durable: boolean) {
       update ${device} set epoch = epoch + 1 where id = $1::bigint and holder = $2::text
       returning ${durably} is null`,
     release: `update ${device} set holder = null, process = null where id = $1::bigint and holder = $2::text`,
+    /**
+     * The same for the holders $2 of the processes $1. Answers with those that it found: a device that somebody has
+     * locked is left to the next time, as a statement that waited could come to pass when its holder has long opened
+     * the device after all.
+     */
+    releaseAll: `
+      with named as (
+        select id, holder from ${device} where process = any ($1::uuid[]) and holder = any ($2::text[])
+      ), released as (
+        update ${device} set holder = null, process = null
+        where id in (
+          select id from ${device}
+          where process = any ($1::uuid[]) and holder = any ($2::text[]) for update skip locked
+        )
+      )
+      select holder from named`,
     collections: `select id, name from ${collection} where device = $1::bigint`,
     /** Name, records, bytes. */
     collectionUsage: `

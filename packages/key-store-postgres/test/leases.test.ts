@@ -1,3 +1,4 @@
+import { startTcpProxy } from "@holdfast/dev-postgres";
 import { describe, expect, it } from "vitest";
 import { PostgresKeyStore, type PostgresKeyStoreOptions } from "../src/index.ts";
 import { acquired, connected, DEVICE, newHolder } from "./driver.ts";
@@ -92,6 +93,43 @@ describe("a lease", () => {
       expect(await driver.acquire(request)).toMatchObject({ outcome: "acquired", epoch: 2n });
     } finally {
       await driver.disconnect();
+    }
+  });
+
+  it("that could not be given back is given back later, though its process goes on with another device", async () => {
+    await using store = await ready({ schema: "late", leaseMs: 600, operationTimeoutMs: 300 });
+    const device = await store.openDevice(DEVICE);
+    const kept = await store.openDevice({ ...DEVICE, deviceId: "KEPT" });
+    await database.sql`create function late.refuse() returns trigger language plpgsql as
+      $$ begin raise exception 'no' using errcode = '57014'; end $$`;
+    await database.sql`create trigger refuse before update on late.device for each row execute function late.refuse()`;
+    await device?.close();
+    await database.sql`drop trigger refuse on late.device`;
+
+    await using other = await ready({ schema: "late", leaseMs: 600 });
+    expect((await other.openDevice(DEVICE, { waitMs: 10_000 }))?.epoch).toBe(2n);
+    await kept?.commit([{ type: "put", collection: "c", key: new Uint8Array(), value: new Uint8Array() }]);
+    expect(kept?.revision).toBe(1n);
+  });
+
+  it("of an opening whose answer was lost is given back, though its process goes on with another device", async () => {
+    await using proxy = await startTcpProxy({ target: { port: Number(new URL(database.url).port) } });
+    const options = { schema: "unheard", leaseMs: 600, preparedStatements: false };
+    const driver = await connected({ ...options, url: proxy.url(database.url) });
+    const other = await connected({ ...options, url: database.url });
+    try {
+      const kept = await acquired(driver, newHolder(), "KEPT");
+      // As the statement that ends the transaction stands in the protocol, and nothing else does.
+      const cut = proxy.arm({ direction: "toServer", marker: "\0commit\0", damage: "lose-answer" });
+      await expect(acquired(driver)).rejects.toMatchObject({ code: "ERR_KEY_STORE_UNAVAILABLE" });
+      await cut;
+      const holders = () => database.sql`select holder from unheard.device where device_id = ${DEVICE.deviceId}`;
+      await until("the device was opened, and is given back", async () => (await holders())[0]?.holder === null);
+      expect((await acquired(other)).epoch).toBe(2n);
+      expect(await kept.device.commit(kept.guard, [])).toBe(true);
+    } finally {
+      await driver.disconnect();
+      await other.disconnect();
     }
   });
 

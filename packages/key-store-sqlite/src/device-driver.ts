@@ -109,10 +109,11 @@ export class SqliteDeviceDriver implements DeviceDriver {
   }
 
   async release(holderId: string): Promise<void> {
-    this.#leases.released(holderId);
+    this.#leases.letGo(holderId);
     await this.#run(() =>
       this.#connection.write(() => this.#connection.statements.releaseDevice.run(this.#id, holderId)),
     );
+    this.#leases.released(holderId);
   }
 
   /** One commit: whether the guard let `work` pass, and the revision has moved. */

@@ -47,6 +47,8 @@ export class Leases {
   /** By holder: host, process id and label of one driver are the same as a rule, and so one row. */
   readonly #rows = new Map<string, { readonly id: string; readonly holder: LeaseHolder }>();
   readonly #held = new Set<string>();
+  /** Holders that are done and that the file may still name: renewals would keep their leases in force for nobody. */
+  readonly #unreleased = new Set<string>();
   #renewedAt = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -67,6 +69,7 @@ export class Leases {
       // What processes left behind that ended without a word.
       statements.deleteStaleProcesses.run(Date.now() - STALE_MS);
     }
+    this.#releaseAll(statements);
     statements.renewProcess.run(row.id, host, pid, label, Date.now() + this.#config.leaseMs);
     return row.id;
   }
@@ -75,6 +78,7 @@ export class Leases {
   renewIfDue(statements: Statements): void {
     const now = Date.now();
     if (Math.abs(now - this.#renewedAt) < this.#config.leaseMs / 3) return;
+    this.#releaseAll(statements);
     for (const { id, holder } of this.#rows.values()) {
       statements.renewProcess.run(id, holder.host, holder.pid, holder.label, now + this.#config.leaseMs);
     }
@@ -91,20 +95,34 @@ export class Leases {
   }
 
   /** Before the transaction that gives a device back: whether or not that succeeds, its holder is done. */
-  released(holderId: string): void {
+  letGo(holderId: string): void {
     openHere.delete(holderId);
     this.#held.delete(holderId);
+    this.#unreleased.add(holderId);
     if (this.#held.size === 0) this.#stop();
+  }
+
+  /** After that transaction: the file names the holder no more. */
+  released(holderId: string): void {
+    this.#unreleased.delete(holderId);
   }
 
   /** Ends all of them. In a transaction. */
   end(statements: Statements): void {
+    this.#releaseAll(statements);
     for (const { id } of this.#rows.values()) statements.deleteProcess.run(id);
   }
 
   stop(): void {
-    for (const id of [...this.#held]) this.released(id);
+    for (const id of [...this.#held]) this.letGo(id);
     this.#stop();
+  }
+
+  /** Gives back what could not be given back before. In a transaction, which may fail: one that was named stays. */
+  #releaseAll(statements: Statements): void {
+    for (const holderId of this.#unreleased) {
+      if (statements.releaseHolder.run(holderId).changes === 0) this.#unreleased.delete(holderId);
+    }
   }
 
   #stop(): void {

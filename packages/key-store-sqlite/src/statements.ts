@@ -72,6 +72,7 @@ export class Statements {
   readonly rename;
   readonly raiseEpoch;
   readonly releaseDevice;
+  readonly releaseHolder;
   readonly deleteDevice;
   readonly deleteDeviceRecords;
   readonly deleteDeviceCollections;
@@ -137,6 +138,9 @@ export class Statements {
     );
     this.releaseDevice = row<[id: bigint, holder: string], never>(
       "update device set holder = null, process = null where id = ? and holder = ?",
+    );
+    this.releaseHolder = row<[holder: string], never>(
+      "update device set holder = null, process = null where holder = ?",
     );
     this.deleteDevice = row<[id: bigint], never>("delete from device where id = ?");
     this.deleteDeviceRecords = row<[id: bigint], never>(

@@ -254,6 +254,22 @@ describe("the lease of a device", () => {
     expect(expiry()).toBeGreaterThan(Date.now());
   });
 
+  it("is given back later where it could not be, though its process goes on with another device", async () => {
+    const path = newPath();
+    const store = await readyStore({ path, leaseMs: 300, busyTimeoutMs: 0, operationTimeoutMs: 100 });
+    const db = database(path);
+    const device = await openDevice(store);
+    const kept = await store.openDevice({ ...DEVICE, deviceId: "KEPT" });
+    db.exec("begin immediate");
+    await device.close();
+    const holders = () => db.prepare("select holder is null from device order by id").pluck().all();
+    expect(holders()).toEqual([0, 0]);
+    db.exec("rollback");
+    await expect.poll(holders, { interval: 10 }).toEqual([1, 0]);
+    await kept?.commit([put("a", "1")]);
+    expect(kept?.revision).toBe(1n);
+  });
+
   it("leaves no row behind when its store is closed", async () => {
     const path = newPath();
     const store = await readyStore(path);
