@@ -1,4 +1,5 @@
 import { isKeyStoreError } from "@holdfast/key-store-core";
+import { MalformedKeyError } from "./keys/malformed-key-error.ts";
 
 /** The names of the exceptions that the specification throws here. */
 export type ExceptionName =
@@ -23,6 +24,7 @@ export function exception(name: ExceptionName, message: string): DOMException {
 /** The exception that a request or transaction fails with; what lies behind it is its `cause`. */
 export function asException(error: unknown): DOMException {
   if (error instanceof DOMException) return error;
+  if (error instanceof MalformedKeyError) return new DOMException(error.message, { name: "DataError", cause: error });
   const name: ExceptionName = isKeyStoreError(error, "ERR_KEY_STORE_DISK_FULL") ? "QuotaExceededError" : "UnknownError";
   const message = isKeyStoreError(error) ? `${error.code}: ${error.message}` : String(error);
   return new DOMException(message, { name, cause: error });

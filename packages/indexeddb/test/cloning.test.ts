@@ -1,3 +1,6 @@
+import { openAsBlob, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { createIndexedDB, type IDBDatabase } from "../src/index.ts";
 import { completionOf, openDatabase, resultOf } from "./support/requests.ts";
@@ -98,5 +101,22 @@ describe("a value with a Blob", () => {
     expect(await back.blob.text()).toBe("x");
     expect(back.bytes).toStrictEqual(new Uint8Array([1]));
     expect(back.date).toStrictEqual(new Date(1000));
+  });
+
+  it("takes no number of the key generator where the Blob cannot be read", async () => {
+    const database = await openStores();
+    const path = join(tmpdir(), `holdfast-unreadable-${process.pid}`);
+    writeFileSync(path, "as it was");
+    const blob = await openAsBlob(path);
+    writeFileSync(path, "and now longer than it was");
+    try {
+      const store = database.transaction("numbered", "readwrite").objectStore("numbered");
+      const request = store.add({ blob });
+      request.addEventListener("error", (event) => event.preventDefault());
+      await expect(resultOf(request)).rejects.toMatchObject({ name: "NotReadableError" });
+      expect(await resultOf(store.add({}))).toBe(1);
+    } finally {
+      rmSync(path);
+    }
   });
 });

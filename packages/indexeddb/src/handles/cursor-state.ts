@@ -1,11 +1,19 @@
 import type { KeyRange } from "@holdfast/key-store-core";
 import { IDBCursor, IDBCursorWithValue } from "../idl/idb-cursor.ts";
 import { internal } from "../idl/shape.ts";
-import { fromKey } from "../keys/decode.ts";
 import type { CursorDirection, Entry } from "../operations/entries.ts";
 import { ReadAhead } from "../operations/read-ahead.ts";
 import type { RequestState } from "../request/request-state.ts";
 import type { SourceState } from "./index-state.ts";
+
+/** A record that a cursor has reached, decoded. */
+export interface Arrival {
+  readonly entry: Entry;
+  readonly key: unknown;
+  readonly primaryKey: unknown;
+  /** Undefined where the cursor is one of keys only. */
+  readonly value: unknown;
+}
 
 /** The inner side of an `IDBCursor`. https://www.w3.org/TR/IndexedDB-3/#cursor-construct */
 export class CursorState {
@@ -36,18 +44,18 @@ export class CursorState {
     this.ahead = new ReadAhead(source, direction, !keysOnly);
   }
 
-  /** Moves to a record whose value was decoded, or behind the end. */
-  moveTo(entry: Entry | undefined, value: unknown): void {
-    if (entry === undefined) {
+  /** Moves to a record, or behind the end. */
+  moveTo(arrival: Arrival | undefined): void {
+    if (arrival === undefined) {
       this.key = undefined;
       this.primaryKey = undefined;
       this.value = undefined;
       return;
     }
-    this.position = entry;
-    this.key = fromKey(entry.key);
-    this.primaryKey = entry.key === entry.primaryKey ? this.key : fromKey(entry.primaryKey);
-    this.value = value;
+    this.position = arrival.entry;
+    this.key = arrival.key;
+    this.primaryKey = arrival.primaryKey;
+    this.value = arrival.value;
     this.gotValue = true;
   }
 }

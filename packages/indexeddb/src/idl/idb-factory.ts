@@ -1,4 +1,5 @@
 import { compareBytes } from "@holdfast/key-store-core";
+import { asException } from "../errors.ts";
 import { MAX_UNSIGNED_LONG_LONG, requireArguments, toDOMString, toUnsigned } from "./convert.ts";
 import type { IDBOpenDBRequest } from "./idb-request.ts";
 import { requireKey } from "./query.ts";
@@ -42,9 +43,18 @@ export class IDBFactory {
     return state.delete(toDOMString(name));
   }
 
-  /** The databases there are, with their versions. */
+  /**
+   * The databases there are, with their versions. Rejects as requests fail:
+   * with `UnknownError` where the store does, with `DataError` where what is
+   * stored of the databases is not what was written.
+   */
   async databases(): Promise<IDBDatabaseInfo[]> {
-    return this.#state.databases();
+    const state = this.#state;
+    try {
+      return await state.databases();
+    } catch (error) {
+      throw asException(error);
+    }
   }
 
   /** The order of two keys: -1, 0 or 1. Throws `DataError` for a value that is none. */

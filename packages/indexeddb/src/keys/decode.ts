@@ -1,12 +1,8 @@
 import { END, ESCAPE, TAG } from "./format.ts";
+import { MalformedKeyError } from "./malformed-key-error.ts";
 
 /** What IndexedDB has for keys. */
 export type Key = number | Date | string | ArrayBuffer | Key[];
-
-/** Bytes that are not those of a key. */
-class MalformedKeyError extends Error {
-  override readonly name = "MalformedKeyError";
-}
 
 const MAX_TIME = 8.64e15;
 

@@ -1,5 +1,6 @@
 import { compareBytes, type KeyRange } from "@holdfast/key-store-core";
-import type { CursorState } from "../handles/cursor-state.ts";
+import type { Arrival, CursorState } from "../handles/cursor-state.ts";
+import { fromKey } from "../keys/decode.ts";
 import { joinKeys, withByte } from "../keys/encode.ts";
 import { AFTER } from "../keys/format.ts";
 import type { Operation } from "../transaction/operation.ts";
@@ -19,8 +20,7 @@ export class Iterate implements Operation {
   readonly scans = true;
   readonly #cursor: CursorState;
   readonly #step: Step;
-  #found: Entry | undefined;
-  #value: unknown;
+  #arrival: Arrival | undefined;
 
   constructor(cursor: CursorState, step: Step) {
     this.#cursor = cursor;
@@ -41,7 +41,7 @@ export class Iterate implements Operation {
   }
 
   told(): void {
-    this.#cursor.moveTo(this.#found, this.#value);
+    this.#cursor.moveTo(this.#arrival);
   }
 
   /** Takes what was read ahead, and waits only where that is not enough. */
@@ -76,9 +76,12 @@ export class Iterate implements Operation {
   }
 
   #arrive(entry: Entry | undefined): unknown {
-    this.#found = entry;
     if (entry === undefined) return null;
-    if (!this.#cursor.keysOnly) this.#value = decodeValue(entry.value);
+    // Now, and not as it is told: a key that is malformed is the request's error.
+    const key = fromKey(entry.key);
+    const primaryKey = entry.key === entry.primaryKey ? key : fromKey(entry.primaryKey);
+    const value = this.#cursor.keysOnly ? undefined : decodeValue(entry.value);
+    this.#arrival = { entry, key, primaryKey, value };
     return this.#cursor.target;
   }
 

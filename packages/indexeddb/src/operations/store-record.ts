@@ -99,12 +99,18 @@ class StoreRecord implements Operation {
 
   run(transaction: TransactionState): unknown {
     try {
-      return this.#run(transaction);
+      const result = this.#run(transaction);
+      return result instanceof Promise ? result.catch((error) => this.#fail(error)) : result;
     } catch (error) {
-      // What fails leaves no trace, not even in the key generator.
-      if (this.#generatorBefore !== undefined) transaction.moveGenerator(this.#store, this.#generatorBefore);
-      throw error;
+      return this.#fail(error);
     }
+  }
+
+  /** What fails leaves no trace, not even in the key generator. */
+  #fail(error: unknown): never {
+    const before = this.#generatorBefore;
+    if (before !== undefined && !this.#transaction.isFinished) this.#transaction.moveGenerator(this.#store, before);
+    throw error;
   }
 
   #run(transaction: TransactionState): unknown {
@@ -141,7 +147,11 @@ class StoreRecord implements Operation {
     if ("waiting" in this.#value) {
       // Its index keys depend on the number that the generator gives, and that on whether those before succeed.
       if (!plan.isFirst) return false;
-      this.#prepare();
+      try {
+        this.#prepare();
+      } catch (error) {
+        this.#fail(error);
+      }
     }
     const key = this.#key;
     // A generated key is new.

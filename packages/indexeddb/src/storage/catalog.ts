@@ -8,6 +8,23 @@ import { decodeValue } from "../values/decode.ts";
 import { encodeValue } from "../values/encode.ts";
 import { CATALOG } from "./names.ts";
 import type { DatabaseSchema, IndexSchema, StoreSchema } from "./schema.ts";
+import {
+  byName,
+  malformedCatalog,
+  readBoolean,
+  readCollection,
+  readGenerator,
+  readList,
+  readName,
+  readNumber,
+  readObject,
+  readPath,
+  type StoredDatabase,
+  type StoredIndex,
+  type StoredStore,
+  storedName,
+  storedPath,
+} from "./stored-catalog.ts";
 
 /*
  * The catalog is a collection with these records; keys are IndexedDB's, values
@@ -16,42 +33,12 @@ import type { DatabaseSchema, IndexSchema, StoreSchema } from "./schema.ts";
  *   ["database", id]            the database, its object stores and indexes
  *   ["generator", id, storeId]  the current number of a key generator
  *   ["next"]                    the id of the next database
- *
- * Names may be any UTF-16: one that is no well-formed string is written as its
- * code units.
  */
-type StoredName = string | readonly number[];
-
-interface StoredIndex {
-  readonly name: StoredName;
-  readonly collection: string;
-  readonly keyPath: StoredName | readonly StoredName[];
-  readonly composite: boolean;
-  readonly unique: boolean;
-  readonly multiEntry: boolean;
-}
-
-interface StoredStore {
-  readonly id: number;
-  readonly name: StoredName;
-  readonly collection: string;
-  readonly keyPath: StoredName | readonly StoredName[] | null;
-  readonly composite: boolean;
-  readonly autoIncrement: boolean;
-  readonly indexes: readonly StoredIndex[];
-}
-
-interface StoredDatabase {
-  readonly name: StoredName;
-  readonly version: number;
-  readonly nextId: number;
-  readonly stores: readonly StoredStore[];
-}
 
 /** What a device store's catalog holds. */
 export interface Catalog {
   readonly databases: Map<string, DatabaseSchema>;
-  nextDatabaseId: number;
+  readonly nextDatabaseId: number;
 }
 
 const PAGE = 500;
@@ -59,31 +46,30 @@ const PAGE = 500;
 /**
  * Reads the whole catalog: names and versions, no records.
  *
- * @throws `DataError` where it is not what was written
+ * @throws `DataError` or MalformedKeyError where it is not what was written
  */
 export async function readCatalog(reader: RecordReader): Promise<Catalog> {
-  const catalog: Catalog = { databases: new Map(), nextDatabaseId: 1 };
   const byId = new Map<unknown, DatabaseSchema>();
+  let nextDatabaseId = 1;
   for (let after: Uint8Array = EMPTY; ; ) {
     const records = await reader.list(CATALOG, { gt: after }, { limit: PAGE });
     for (const { key, value } of records) {
-      const [kind, id, storeId] = fromKey(key) as unknown[];
+      const [kind, id, storeId] = readList(fromKey(key));
       const stored = decodeValue(value);
-      if (kind === "next") catalog.nextDatabaseId = stored as number;
-      else if (kind === "database") {
-        const schema = restoreDatabase(id as number, stored as StoredDatabase);
-        byId.set(id, schema);
-        catalog.databases.set(schema.name, schema);
-      } else if (kind === "generator") {
+      if (kind === "next") nextDatabaseId = readNumber(stored);
+      else if (kind === "database") byId.set(id, restoreDatabase(readNumber(id), stored));
+      else if (kind === "generator") {
+        const nextKey = readGenerator(stored);
         // "database" sorts before "generator": the store is known by now.
-        for (const store of byId.get(id)?.stores.values() ?? []) {
-          if (store.id === storeId) store.nextKey = stored as number;
-        }
-      }
+        for (const store of byId.get(id)?.stores.values() ?? []) if (store.id === storeId) store.nextKey = nextKey;
+      } else throw malformedCatalog("an entry is of no known kind");
       after = key;
     }
-    if (records.length < PAGE) return catalog;
+    if (records.length < PAGE) break;
   }
+  const schemas = [...byId.values()];
+  if (schemas.some(({ id }) => id >= nextDatabaseId)) throw malformedCatalog("the id of a database is yet to be given");
+  return { databases: byName(schemas), nextDatabaseId };
 }
 
 /** The change that writes a database's entry. */
@@ -160,56 +146,49 @@ function storedIndex(index: IndexSchema): StoredIndex {
   };
 }
 
-function restoreDatabase(id: number, stored: StoredDatabase): DatabaseSchema {
-  const stores = stored.stores.map(restoreStore);
+function restoreDatabase(id: number, value: unknown): DatabaseSchema {
+  const stored = readObject(value);
+  const nextId = readNumber(stored.nextId);
+  const stores = readList(stored.stores).map((store) => restoreStore(id, store));
+  if (stores.some((store) => store.id >= nextId)) throw malformedCatalog("the id of a store is yet to be given");
   return {
     id,
-    name: restoreName(stored.name),
-    version: stored.version,
-    nextId: stored.nextId,
-    stores: new Map(stores.map((store) => [store.name, store])),
+    name: readName(stored.name),
+    version: readNumber(stored.version),
+    nextId,
+    stores: byName(stores),
   };
 }
 
-function restoreStore(stored: StoredStore): StoreSchema {
-  const { id, collection, autoIncrement, keyPath, composite } = stored;
-  const indexes = stored.indexes.map((index) => restoreIndex(index));
+function restoreStore(databaseId: number, value: unknown): StoreSchema {
+  const stored = readObject(value);
+  const id = readNumber(stored.id);
+  const composite = readBoolean(stored.composite);
   return {
     id,
-    name: restoreName(stored.name),
-    collection,
-    keyPath: keyPath === null ? null : restorePath(keyPath, composite),
-    autoIncrement,
-    indexes: new Map(indexes.map((index) => [index.name, index])),
+    name: readName(stored.name),
+    collection: readCollection(stored.collection, databaseId, id, false),
+    keyPath: stored.keyPath === null ? null : readPath(stored.keyPath, composite),
+    autoIncrement: readBoolean(stored.autoIncrement),
+    indexes: byName(readList(stored.indexes).map((index) => restoreIndex(databaseId, id, index))),
     nextKey: 1,
     deleted: false,
     lock: new StoreLock(),
   };
 }
 
-function restoreIndex(stored: StoredIndex): IndexSchema {
-  const { collection, unique, multiEntry } = stored;
-  const keyPath = restorePath(stored.keyPath, stored.composite);
-  return { name: restoreName(stored.name), collection, keyPath, unique, multiEntry, deleted: false };
+function restoreIndex(databaseId: number, storeId: number, value: unknown): IndexSchema {
+  const stored = readObject(value);
+  return {
+    name: readName(stored.name),
+    collection: readCollection(stored.collection, databaseId, storeId, true),
+    keyPath: readPath(stored.keyPath, readBoolean(stored.composite)),
+    unique: readBoolean(stored.unique),
+    multiEntry: readBoolean(stored.multiEntry),
+    deleted: false,
+  };
 }
 
 function isComposite(path: KeyPath | null): boolean {
   return typeof path === "object" && path !== null;
-}
-
-function storedPath(path: KeyPath): StoredName | StoredName[] {
-  return typeof path === "string" ? storedName(path) : path.map(storedName);
-}
-
-function restorePath(path: StoredName | readonly StoredName[], composite: boolean): KeyPath {
-  return composite ? (path as readonly StoredName[]).map(restoreName) : restoreName(path as StoredName);
-}
-
-function storedName(name: string): StoredName {
-  if (name.isWellFormed()) return name;
-  return Array.from({ length: name.length }, (_, index) => name.charCodeAt(index));
-}
-
-function restoreName(name: StoredName): string {
-  return typeof name === "string" ? name : name.map((unit) => String.fromCharCode(unit)).join("");
 }

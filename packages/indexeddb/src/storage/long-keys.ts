@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { compareBytes, type KeyRange, MAX_KEY_BYTES, type StoredRecord } from "@holdfast/key-store-core";
+import { MalformedKeyError } from "../keys/malformed-key-error.ts";
 
 /**
  * IndexedDB's keys have no greatest length; a key store's have. A key of more
@@ -54,6 +55,7 @@ export function groupRange(stored: Uint8Array): { readonly gte: Uint8Array; read
   // The next greater bytes: the last that can grow does. The first can always, for it is a type's tag.
   let length = PREFIX_BYTES;
   while (prefix[length - 1] === 0xff) length -= 1;
+  if (length === 0) throw new MalformedKeyError("a stored key is not what was written: its type is unknown");
   // A copy: slice() of a Buffer is none.
   const end = Uint8Array.from(prefix.subarray(0, length));
   end[length - 1] = (prefix[length - 1] as number) + 1;

@@ -124,7 +124,12 @@ export class Executor implements Task, Work {
       scans ||= operation.scans;
       if (writes && scans && group.length > 0) break;
       plan.isFirst = group.length === 0;
-      if (operation.plan?.(plan) === false) break;
+      try {
+        if (operation.plan?.(plan) === false) break;
+      } catch (error) {
+        // Its own failure: what others have planned is read all the same.
+        job.error = this.#transaction.exceptionOf(error);
+      }
       group.push(job);
       // One that both reads ranges and writes stands alone.
       if (writes && scans) break;
@@ -135,18 +140,31 @@ export class Executor implements Task, Work {
       this.#runFrom(0);
       return;
     }
-    plan.read().then(
+    let reading: Promise<unknown>;
+    try {
+      reading = plan.read();
+    } catch (error) {
+      // A device store is to reject, not to throw.
+      this.#fail(error);
+      return;
+    }
+    reading.then(
       () => {
         if (!this.#cancelled) this.#runFrom(0);
         this.#work();
       },
       (error: unknown) => {
-        const failure = this.#transaction.exceptionOf(error);
-        for (const job of group) job.error = failure;
-        this.#finish();
+        this.#fail(error);
         this.#work();
       },
     );
+  }
+
+  /** Finishes the group, whose reads have failed. */
+  #fail(error: unknown): void {
+    const failure = this.#transaction.exceptionOf(error);
+    for (const job of this.#running) job.error ??= failure;
+    this.#finish();
   }
 
   /**
@@ -159,6 +177,7 @@ export class Executor implements Task, Work {
     const reads: Promise<void>[] = [];
     for (let at = first; at < jobs.length; at += 1) {
       const job = jobs[at] as Job; // within its length
+      if (job.error !== undefined) continue;
       const waiting = run(job, this.#transaction);
       if (waiting === undefined) continue;
       if (job.operation.writes) {

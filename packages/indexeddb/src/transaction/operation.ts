@@ -15,7 +15,8 @@ export interface Operation {
   /**
    * Plans what it must read before it can run, and answers whether it may run
    * in the plan's group; false changes nothing and puts it into the next one.
-   * Absent where it reads nothing, or only as it runs.
+   * Absent where it reads nothing, or only as it runs. An exception is the
+   * request's error.
    */
   readonly plan?: ((plan: ReadPlan) => boolean) | undefined;
 
@@ -25,6 +26,6 @@ export interface Operation {
    */
   run(transaction: TransactionState): unknown;
 
-  /** Called as its result is told, before any event; not after a failure. */
+  /** Called as its result is told, before any event; not after a failure. Never throws: what may fail is done before. */
   told?(): void;
 }

@@ -225,13 +225,16 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
       queueTask(this);
       return;
     }
-    this.connection.database.backend.store.commit(this.#overlay).then(
-      () => queueTask(this),
-      (error: unknown) => {
-        const failure = this.exceptionOf(error);
-        queueTask({ runTask: () => this.abort(failure) });
-      },
-    );
+    const fail = (error: unknown): void => {
+      const failure = this.exceptionOf(error);
+      queueTask({ runTask: () => this.abort(failure) });
+    };
+    try {
+      this.connection.database.backend.store.commit(this.#overlay).then(() => queueTask(this), fail);
+    } catch (error) {
+      // A device store is to reject, not to throw.
+      fail(error);
+    }
   }
 
   /** Takes back everything. Without an error it is the program that wanted it so. */
