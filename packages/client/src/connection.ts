@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { type Change, isKeyStoreError, messageOf } from "@holdfast/key-store-core";
 import type { ClientMode, ModeEvent } from "./availability/client-mode.ts";
 import type { Running } from "./availability/running.ts";
@@ -18,6 +19,9 @@ import type { ClientSession } from "./session/client-session.ts";
 import type { ProcessedToDevice } from "./sync/durable-sync.ts";
 import { SyncLoop } from "./sync/sync-loop.ts";
 import { Trust } from "./trust/trust.ts";
+
+/** How long the other sides of verifications are told that this device goes away, in milliseconds. */
+const TRUST_ENDS_WITHIN_MS = 2_000;
 
 /** What a connection is made of. */
 export interface ConnectionParts {
@@ -152,6 +156,8 @@ export class Connection {
 
   async #stop(): Promise<void> {
     this.stopDelivering();
+    // While what it has to say still goes out.
+    await this.#endTrust();
     this.#closing.abort();
     this.#firstSync.promise.catch(() => {});
     await this.#syncing;
@@ -229,6 +235,13 @@ export class Connection {
     trust.resume(ended).catch((error) => {
       if (!ended.aborted) logger.info(`The backup of room keys could not be looked at: ${messageOf(error)}`);
     });
+  }
+
+  /** A homeserver that does not answer is not waited for. */
+  async #endTrust(): Promise<void> {
+    const { logger } = this.#parts.options;
+    const ending = this.#trust?.close().catch((error) => logger.debug(`Ending verifications: ${messageOf(error)}`));
+    if (ending !== undefined) await Promise.race([ending, pause(TRUST_ENDS_WITHIN_MS, undefined, { ref: false })]);
   }
 
   readonly #sendToRoom: SendToRoom = async ({ roomId, type, transactionId }, content) => {

@@ -1,5 +1,6 @@
+import { error, holdRequest } from "@holdfast/dev-homeserver/faults";
 import { HomeserverClient } from "@holdfast/dev-homeserver/party";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { World } from "./support/world.ts";
 import { accepting } from "./trust/verifying.ts";
 
@@ -55,6 +56,40 @@ describe("the trust of a client", () => {
     expect([...first.errors, ...again.errors]).toEqual([]);
   });
 
+  it("tells the other side of a verification when the client closes", async () => {
+    const { mine, theirs, asking } = await comparing();
+    await asking.client.close();
+    await expect(theirs.done).rejects.toMatchObject({ code: "VERIFICATION_CANCELLED" });
+    expect(theirs.cancelled).toMatchObject({ code: "m.user", byUs: false });
+    expect(mine.state).toBe("cancelled");
+  });
+
+  it("is not waited for when the client closes and the homeserver does not answer", async () => {
+    const { asking } = await comparing();
+    const held = world.homeserver.faults.always({ path: "/sendToDevice/{eventType}/{txnId}" }, holdRequest());
+    onTestFinished(() => held.release());
+    await asking.client.close();
+    expect(held.count).toBe(1);
+  });
+
+  it("sends a confirmation that failed again when it is said once more", async () => {
+    const { mine, theirs, alice } = await comparing();
+    world.homeserver.faults.next(sendingOf(alice), error(400, "M_UNKNOWN"));
+    await expect(mine.confirm()).rejects.toMatchObject({ errcode: "M_UNKNOWN" });
+    await mine.confirm();
+    await theirs.confirm();
+    await Promise.all([mine.done, theirs.done]);
+    expect([mine.state, theirs.state]).toEqual(["done", "done"]);
+  });
+
+  it("sends a confirmation that failed again when the other side goes on", async () => {
+    const { mine, theirs, alice } = await comparing();
+    world.homeserver.faults.next(sendingOf(alice), error(400, "M_UNKNOWN"));
+    await expect(mine.confirm()).rejects.toMatchObject({ errcode: "M_UNKNOWN" });
+    await theirs.confirm();
+    await Promise.all([mine.done, theirs.done]);
+  });
+
   it("brings room keys out of the backup, for events that another device read", async () => {
     const [alice, bob] = [await world.user("alice"), await world.user("bob")];
     const writer = await world.connected(alice);
@@ -78,6 +113,24 @@ describe("the trust of a client", () => {
     expect(second.messages.map(({ content, late }) => [content.body, late])).toEqual([["kept", true]]);
   });
 });
+
+/** Two clients whose users are about to compare. */
+async function comparing() {
+  const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+  const { onRequest, asked } = accepting();
+  const asking = await world.connected(alice);
+  const answering = await world.connected(bob, { onVerificationRequest: onRequest });
+  const { userId, deviceId } = bob.credentials;
+  const mine = await asking.client.trust.verifications.request(userId, deviceId);
+  const theirs = await asked;
+  await Promise.all([mine.shortAuthString, theirs.shortAuthString]);
+  return { alice, asking, answering, mine, theirs };
+}
+
+/** The messages to devices that a user sends. */
+function sendingOf({ credentials }: HomeserverClient) {
+  return { path: "/sendToDevice/{eventType}/{txnId}", userId: credentials.userId };
+}
 
 /** Another device of a user who was registered by this name. */
 async function loggedIn(user: HomeserverClient, name: string): Promise<HomeserverClient> {

@@ -1,4 +1,5 @@
 import { type DevHomeserver, startDevHomeserver } from "@holdfast/dev-homeserver";
+import { rateLimit } from "@holdfast/dev-homeserver/faults";
 import { DeviceId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CrossSigning } from "../src/trust/cross-signing/cross-signing.ts";
@@ -11,6 +12,8 @@ beforeAll(async () => {
   homeserver = await startDevHomeserver();
 });
 afterAll(() => homeserver.close());
+
+const SENDING = "/sendToDevice/{eventType}/{txnId}";
 
 async function isVerified(by: Device, device: Device): Promise<boolean | undefined> {
   return by.encryption.run(async (machine) => {
@@ -131,21 +134,44 @@ describe("a listener to the state of a verification", () => {
   });
 });
 
-describe("a verification that fails", () => {
-  /** Two devices that are about to compare. */
-  async function comparing() {
-    const user = await newUser(homeserver, "alice");
-    const first = await Device.of(user);
-    const second = await Device.of(user);
-    const { onRequest, asked } = accepting();
-    verifying(first, { onRequest });
-    const abort = new AbortController();
-    const mine = await verifying(second).request(user.userId, first.deviceId, { signal: abort.signal });
-    const theirs = await asked;
-    await Promise.all([mine.shortAuthString, theirs.shortAuthString]);
-    return { first, second, mine, theirs, abort };
-  }
+/** Two devices that are about to compare. */
+async function comparing() {
+  const user = await newUser(homeserver, "alice");
+  const first = await Device.of(user);
+  const second = await Device.of(user);
+  const { onRequest, asked } = accepting();
+  verifying(first, { onRequest });
+  const abort = new AbortController();
+  const mine = await verifying(second).request(user.userId, first.deviceId, { signal: abort.signal });
+  const theirs = await asked;
+  await Promise.all([mine.shortAuthString, theirs.shortAuthString]);
+  return { first, second, mine, theirs, abort };
+}
 
+describe("a verification whose homeserver limits requests", () => {
+  it("waits, and goes on", async () => {
+    const { first, second, mine, theirs } = await comparing();
+    await using _ = first;
+    await using __ = second;
+    const refused = homeserver.faults.next({ path: SENDING, userId: second.user.userId }, rateLimit(50));
+    await Promise.all([mine.confirm(), theirs.confirm()]);
+    await Promise.all([mine.done, theirs.done]);
+    expect(refused.count).toBe(1);
+  });
+
+  it("does not wait to be cancelled", async () => {
+    const { first, second, mine } = await comparing();
+    await using _ = first;
+    await using __ = second;
+    const refused = homeserver.faults.next({ path: SENDING, userId: second.user.userId }, rateLimit(100_000));
+    const confirming = mine.confirm();
+    await refused.fired();
+    await Promise.all([mine.cancel(), confirming]);
+    await expect(mine.done).rejects.toMatchObject({ code: "VERIFICATION_CANCELLED" });
+  });
+});
+
+describe("a verification that fails", () => {
   it("because the strings differ verifies nobody, and says so on both sides", async () => {
     const { first, second, mine, theirs } = await comparing();
     await using _ = first;

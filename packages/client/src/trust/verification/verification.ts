@@ -9,6 +9,7 @@ import type { Encryption } from "../../crypto/encryption.ts";
 import { type EngineRequest, engineRequest } from "../../crypto/outgoing.ts";
 import { MatrixClientError } from "../../errors.ts";
 import { type ShortAuthString, shortAuthStringOf } from "./short-auth-string.ts";
+import type { UnsentRequests } from "./unsent-requests.ts";
 
 /** The method that this client offers and accepts: comparing a short string, as emoji or numbers. */
 export const METHODS: readonly VerificationMethod[] = [VerificationMethod.SasV1];
@@ -38,7 +39,7 @@ export interface VerificationParts {
   readonly signal: AbortSignal | undefined;
   /** Runs a call as if it came from outside every call of the engine: its callbacks come from inside. */
   readonly outside: <T>(call: () => T) => T;
-  readonly sendAll: (requests: readonly EngineRequest[]) => Promise<void>;
+  readonly unsent: UnsentRequests;
   /** Asks the homeserver for the other side's keys, with the signatures that a verification adds to them. */
   readonly refresh: () => Promise<void>;
 }
@@ -129,11 +130,14 @@ export class Verification {
 
   /**
    * Says that both sides show the same. The other device, or its user's identity,
-   * is verified when the other side has said so too: wait for {@link done}.
+   * is verified when the other side has said so too: wait for {@link done}. A rate
+   * limit of the homeserver is waited for. Where it rejects although it was said,
+   * another call sends what was not sent, as the next message of the other side does.
    *
    * @throws `MatrixClientError` `CONFIG` while there is nothing to compare; what requests and `Encryption.run` throw
    */
   async confirm(): Promise<void> {
+    if (this.#state === "confirmed") return this.#parts.unsent.send();
     const sas = this.#comparable();
     this.#become("confirmed");
     await this.#act(async () => (await sas.confirm()).map(engineRequest));
@@ -157,6 +161,15 @@ export class Verification {
     await this.#cancelWith("m.user");
   }
 
+  /**
+   * Ends it because this device goes away: cancels what both sides are at, and
+   * leaves what nobody here has answered to other devices of the account.
+   */
+  async leave(): Promise<void> {
+    if (this.#state === "requested" && !this.startedByUs) this.abandon();
+    else await this.cancel();
+  }
+
   /** Lets go of it without a word: it is left to other devices of the account. */
   abandon(): void {
     this.#end({ code: "m.ignored", reason: "the request was ignored", byUs: true });
@@ -169,6 +182,8 @@ export class Verification {
 
   async #cancelWith(code: "m.user" | "m.timeout"): Promise<void> {
     if (code === "m.timeout") this.#timedOut = true;
+    // What still waits to be sent is for a verification that goes on.
+    this.#parts.unsent.drop();
     await this.#act(async () => {
       const request = this.#sas?.cancelWithCode(code) ?? this.#request.cancel();
       return request === undefined ? [] : [engineRequest(request)];
@@ -184,7 +199,9 @@ export class Verification {
   /** Has the engine do something, alone and durably, then sends what came of it. */
   async #act(work: () => Promise<EngineRequest[]>): Promise<void> {
     if (this.#ended) return;
-    await this.#parts.sendAll(await this.#parts.encryption.run(work));
+    const { encryption, unsent } = this.#parts;
+    unsent.add(await encryption.run(work));
+    await unsent.send();
     this.#poke();
   }
 
@@ -224,9 +241,10 @@ export class Verification {
 
   /** Looks where the engine is, does what is next, and sends it before anybody hears of it. */
   async #step(): Promise<void> {
-    const { encryption, sendAll, refresh } = this.#parts;
+    const { encryption, unsent, refresh } = this.#parts;
     const { requests, shown, state } = await encryption.run(() => this.#look());
-    await sendAll(requests);
+    unsent.add(requests);
+    await unsent.send();
     if (shown !== undefined) this.#shown.resolve(shown);
     if (state === "cancelled") return this.#end(this.#whyCancelled());
     if (state === "done") {
@@ -304,6 +322,7 @@ export class Verification {
 
   #clear(): void {
     clearTimeout(this.#timer);
+    this.#parts.unsent.drop();
     this.#listeners.clear();
   }
 

@@ -18,6 +18,7 @@ import type { IncomingEvent } from "../../events.ts";
 import type { JsonObject } from "../../http/homeserver-api.ts";
 import { parseObject, textOf } from "../../http/json.ts";
 import type { ProcessedToDevice } from "../../sync/durable-sync.ts";
+import { UnsentRequests } from "./unsent-requests.ts";
 import { METHODS, Verification } from "./verification.ts";
 
 /** What is done with a request for verification: `"ignore"` leaves it to other devices of the account. */
@@ -62,6 +63,7 @@ export class Verifications {
   readonly #encryption: Encryption;
   readonly #logger: Logger;
   readonly #running = new Map<string, Verification>();
+  #closed = false;
   // The engine calls back from inside its calls; whoever makes this is outside of them.
   readonly #outside = AsyncLocalStorage.snapshot() as <T>(call: () => T) => T;
 
@@ -174,9 +176,10 @@ export class Verifications {
     });
   }
 
-  /** Cancels what runs. */
+  /** Cancels what runs, and tells the other side; what nobody here has answered is left to other devices of the account. */
   async close(): Promise<void> {
-    await Promise.allSettled(this.running.map((verification) => verification.cancel()));
+    this.#closed = true;
+    await Promise.allSettled(this.running.map((verification) => verification.leave()));
   }
 
   #begin(request: VerificationRequest, options: VerifyOptions): Verification {
@@ -187,7 +190,7 @@ export class Verifications {
       limitMs: options.limitMs ?? this.#parts.limitMs ?? LIMIT_MS,
       signal: options.signal,
       outside: this.#outside,
-      sendAll: (requests) => this.#sendAll(requests),
+      unsent: new UnsentRequests((requests, sent) => this.#sendAll(requests, sent)),
       refresh: () =>
         this.#guarded(request.otherUserId.toString(), () => this.#queryKeys(request.otherUserId.toString())),
     });
@@ -208,8 +211,11 @@ export class Verifications {
   }
 
   /** Sends what an act of ours made, then what the engine makes of its own accord. */
-  async #sendAll(requests: readonly EngineRequest[]): Promise<void> {
-    for (const request of requests) await this.#encryption.send(request);
+  async #sendAll(requests: readonly EngineRequest[], sent = (): void => {}): Promise<void> {
+    for (const request of requests) {
+      await this.#encryption.send(request);
+      sent();
+    }
     await this.#encryption.flush().catch((error) => {
       if (isKeyStoreError(error)) throw error;
       // What failed may have nothing to do with this, and is there again with the next sync.
@@ -229,7 +235,7 @@ export class Verifications {
 
   #ask(request: VerificationRequest): void {
     const key = keyOf(request.otherUserId.toString(), request.flowId);
-    if (this.#running.has(key) || request.weStarted() || request.isCancelled()) return;
+    if (this.#closed || this.#running.has(key) || request.weStarted() || request.isCancelled()) return;
     const verification = this.#begin(request, {});
     // Nobody who delivers events waits for people to decide.
     this.#outside(() => {
