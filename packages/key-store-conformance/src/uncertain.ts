@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { DeviceStore } from "@holdfast/key-store-core";
+import { type DeviceStore, isKeyStoreError } from "@holdfast/key-store-core";
 import { text, toHex } from "./bytes.ts";
 import { assertPoisoned, pairs, rejection, rejectsWith } from "./expect.ts";
 import { cut, cutAfter, cutBefore, type Fault, fatal, LIMITS, silence } from "./faulty-driver.ts";
@@ -148,6 +148,20 @@ export function uncertainTests(define: Define): void {
       ["32", "32"],
     );
   });
+
+  define(
+    "a commit whose answer is lost has an unknown outcome, though the look after it fails for good",
+    async (scene) => {
+      const { driver, device } = await scene.faultyDevice();
+      driver.next("commit", cutAfter);
+      driver.next("settle", fatal("ERR_KEY_STORE_CONFIG"));
+      const error = await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () => device.commit([put("a", "1")]));
+      assert.ok(isKeyStoreError(error.cause, "ERR_KEY_STORE_CONFIG"));
+      await assertPoisoned(device, error);
+      await device.close();
+      assert.equal((await scene.device()).revision, 1n, "it was applied");
+    },
+  );
 
   define("a commit that never reached the database rejects, poisons, and leaves nothing", async (scene) => {
     const { driver, device } = await scene.faultyDevice(LIMITS);

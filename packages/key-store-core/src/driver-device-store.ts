@@ -265,14 +265,16 @@ export class DriverDeviceStore implements MovableDevice {
   /** After a commit whose outcome is unknown: whether it was applied, with any attempt that still runs fenced. */
   async #settle(limitMs: number): Promise<boolean> {
     const { driver, holder } = this.#context;
+    let state: DeviceState | undefined;
     try {
       const look = () => driver.settle(holder.id);
-      return this.#settled(await this.#retrying("the look after an uncertain commit", limitMs, look));
+      state = await this.#retrying("the look after an uncertain commit", limitMs, look);
     } catch (error) {
-      if (!isRetryable(error)) throw error;
+      // However the look fails, the commit may be durable: only this code says so.
       const message = `whether the commit was applied could not be found out: ${messageOf(error)}`;
       throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", message, { cause: error });
     }
+    return this.#settled(state);
   }
 
   #settled(state: DeviceState | undefined): boolean {
