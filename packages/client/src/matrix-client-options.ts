@@ -104,6 +104,8 @@ export function checkOptions(options: MatrixClientOptions) {
     deviceDisplayName: options.deviceDisplayName ?? "Holdfast",
     decryptionTrust: options.decryptionTrust ?? ("untrusted" as const),
     shareKeysWith: options.shareKeysWith ?? ("all-devices" as const),
+    setUpTrust: options.setUpTrust && Object.freeze({ ...options.setUpTrust }),
+    probe: options.probe && Object.freeze({ ...options.probe }),
     deliverHistory: options.deliverHistory ?? false,
     handlerConcurrency: options.handlerConcurrency ?? 16,
     handlerAttempts: options.handlerAttempts ?? 6,

@@ -188,6 +188,13 @@ describe("an option of a client", () => {
     expect(checkOptions(every)).toMatchObject(every);
   });
 
+  it("is what it was at construction, whatever becomes of the object that it came in", () => {
+    const probe = { firstMs: 5 };
+    const found = checkOptions({ ...valid, probe });
+    probe.firstMs = 7;
+    expect(found.probe).toEqual({ firstMs: 5 });
+  });
+
   it("is missed where there are none", () => {
     const none = undefined as unknown as MatrixClientOptions;
     expect(() => new MatrixClient(none)).toThrow(config("a client takes an object of options"));

@@ -44,7 +44,7 @@ export async function checkIdentity(
   if (shown.ed25519 === identity.ed25519 && shown.curve25519 === identity.curve25519) return "equal";
   throw new MatrixClientError(
     "IDENTITY_CONFLICT",
-    `the homeserver knows device ${deviceId} of ${userId} with other keys (ed25519 ${shown.ed25519}) than this key store holds (ed25519 ${identity.ed25519}): restore the key store that holds them, or log in as a new device`,
+    `the homeserver knows device ${deviceId} of ${userId} with other keys (ed25519 ${shown.ed25519}) than this key store holds (ed25519 ${identity.ed25519}): restore the key store that holds them, or log in as a new device, under another device id`,
   );
 }
 
