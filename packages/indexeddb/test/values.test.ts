@@ -1,3 +1,7 @@
+import { createSecretKey, X509Certificate } from "node:crypto";
+import { BlockList } from "node:net";
+import { createHistogram } from "node:perf_hooks";
+import { runInNewContext } from "node:vm";
 import { Encoder } from "cbor-x";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -256,8 +260,44 @@ describe("stored values", () => {
     ["shared memory", new SharedArrayBuffer(1)],
     ["a view of shared memory", new Uint8Array(new SharedArrayBuffer(1))],
     ["a URL", new URL("http://example.org")],
+    ["a KeyObject", createSecretKey(Buffer.alloc(32))],
+    ["an X509Certificate", Object.create(X509Certificate.prototype)],
+    ["a histogram", createHistogram()],
+    ["a list of blocked addresses", new BlockList()],
+    ["a port", new MessageChannel().port1],
+    ["a formatter of dates", new Intl.DateTimeFormat()],
+    ["a locale", new Intl.Locale("en")],
+    ["WebAssembly's memory", Reflect.construct(Reflect.get(globalThis, "WebAssembly").Memory, [{ initial: 1 }])],
+    ["an iterator of an array", [1][Symbol.iterator]()],
+    ["an iterator of a string", "a"[Symbol.iterator]()],
+    ["an iterator of matches", "a".matchAll(/a/g)],
+    ["a helper of iterators", Reflect.get([1].values(), "map").call([1].values(), String)],
+    ["a generator that is asynchronous", (async function* () {})()],
   ])("cannot be %s", async (_, value) => {
     await expect(async () => roundTrip({ value })).rejects.toMatchObject({ name: "DataCloneError" });
+  });
+
+  it("may be of a class that extends what is native, or come from another realm, as their own properties", async () => {
+    const rows: { new (): object } = Reflect.get(globalThis, "Iterator");
+    class Row extends rows {
+      n = 1;
+    }
+    const calls: string[] = [];
+    const foreign = runInNewContext("({ n: 1, get m() { call('m'); return 2; } })", {
+      call: (name: string) => calls.push(name),
+    });
+    expect(await roundTrip(new Row())).toStrictEqual({ n: 1 });
+    expect(await roundTrip(Object.create(Map.prototype))).toStrictEqual({});
+    const throwing = Object.defineProperty(new Row(), "n", {
+      enumerable: true,
+      get() {
+        throw new TypeError("mine");
+      },
+    });
+    expect(() => clone(throwing)).toThrow(new TypeError("mine"));
+    expect(await roundTrip(Object.assign(Object.create(null), { n: 1 }))).toStrictEqual({ n: 1 });
+    expect(await roundTrip(foreign)).toStrictEqual({ n: 1, m: 2 });
+    expect(calls).toEqual(["m"]);
   });
 
   it("are a DataError where they are not what was written, and never anything else", async () => {

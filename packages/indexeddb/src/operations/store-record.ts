@@ -4,6 +4,7 @@ import { fromKey, KeyResult } from "../keys/decode.ts";
 import { toKey } from "../keys/encode.ts";
 import { extractIndexKeys, injectKey } from "../keys/key-path.ts";
 import { entryPlace, entryValue } from "../storage/index-entries.ts";
+import { requireStorable } from "../storage/long-keys.ts";
 import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
 import type { Operation } from "../transaction/operation.ts";
 import type { ReadPlan, ValueSlot } from "../transaction/read-plan.ts";
@@ -133,6 +134,10 @@ class StoreRecord implements Operation {
   #write(transaction: TransactionState, key: Uint8Array, old: Uint8Array | undefined, stored: Uint8Array): unknown {
     const { collection } = this.#store;
     if (transaction.isFinished) return undefined;
+    // Before anything is changed: what fails leaves no trace.
+    requireStorable(key, stored);
+    // An index entry holds both keys, wherever it has them.
+    for (const { keys } of this.#entries) for (const each of keys) requireStorable(each, key);
     if (old !== undefined) removeIndexEntries(transaction, this.#indexes, key, old);
     transaction.put(collection, key, stored);
     for (const { index, keys } of this.#entries) {

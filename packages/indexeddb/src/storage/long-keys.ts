@@ -1,5 +1,12 @@
 import { createHash } from "node:crypto";
-import { compareBytes, type KeyRange, MAX_KEY_BYTES, type StoredRecord } from "@holdfast/key-store-core";
+import {
+  compareBytes,
+  type KeyRange,
+  MAX_KEY_BYTES,
+  MAX_VALUE_BYTES,
+  type StoredRecord,
+} from "@holdfast/key-store-core";
+import { exception } from "../errors.ts";
 import { MalformedKeyError } from "../keys/malformed-key-error.ts";
 
 /**
@@ -30,6 +37,17 @@ export function storedValue(key: Uint8Array, value: Uint8Array): Uint8Array {
   const length = Buffer.allocUnsafe(4);
   length.writeUInt32BE(key.length);
   return Buffer.concat([length, key, value]);
+}
+
+/**
+ * Throws where a record is larger than a key store takes.
+ *
+ * @throws `DataError`
+ */
+export function requireStorable(key: Uint8Array, value: Uint8Array): void {
+  const length = isLong(key) ? 4 + key.length + value.length : value.length;
+  if (length <= MAX_VALUE_BYTES) return;
+  throw exception("DataError", `a stored value has at most ${MAX_VALUE_BYTES} bytes, not ${length}`);
 }
 
 /** A record as it was put, of one that was stored with a long key. */

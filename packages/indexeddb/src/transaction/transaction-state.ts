@@ -9,7 +9,7 @@ import { IDBTransaction } from "../idl/idb-transaction.ts";
 import { internal } from "../idl/shape.ts";
 import type { RequestState } from "../request/request-state.ts";
 import { generatorChange } from "../storage/catalog.ts";
-import { originalValue, storedKey, storedValue } from "../storage/long-keys.ts";
+import { originalValue, requireStorable, storedKey, storedValue } from "../storage/long-keys.ts";
 import { Records } from "../storage/records.ts";
 import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
 import { atEndOfTurn, queueTask, type Task, type Turn } from "../tasks.ts";
@@ -170,7 +170,9 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
     return known === undefined ? undefined : originalValue(key, known);
   }
 
+  /** Throws `DataError`, having done nothing, where the record is larger than a key store takes. */
   put(collection: string, key: Uint8Array, value: Uint8Array): void {
+    requireStorable(key, value);
     this.#changes.put(collection, storedKey(key), storedValue(key, value));
     this.#written(collection, key);
   }

@@ -1,8 +1,10 @@
 import { types } from "node:util";
+import { Serializer } from "node:v8";
 import { blobMembers } from "./blob-members.ts";
 import { CborWriter } from "./cbor-writer.ts";
 import { FORMAT } from "./format.ts";
 import { MetObjects } from "./met-objects.ts";
+import { mayBeNative } from "./native-objects.ts";
 import { isPlatformObject } from "./platform-objects.ts";
 
 /** An object that neither CBOR nor V8 can hold, and what stands for it in the clone. */
@@ -202,7 +204,7 @@ class Cloner {
     }
     if (types.isDate(value)) return this.#leaf(value, new Date(Date.prototype.getTime.call(value)));
     if (isHeldByV8(value)) return this.#leaf(value, structuredClone(value));
-    if (isNotData(value)) throw uncloneable(value);
+    if (isNotData(value) || (mayBeNative(value) && isRefusedByV8(value))) throw uncloneable(value);
     return this.#properties(value, {}, true);
   }
 
@@ -315,6 +317,18 @@ function isNotData(value: object): boolean {
     value instanceof WeakRef ||
     value instanceof FinalizationRegistry
   );
+}
+
+/** Whether V8, which alone can see it, knows that an object is more than its properties. */
+function isRefusedByV8(value: object): boolean {
+  try {
+    new Serializer().writeValue(value);
+    return false;
+  } catch (error) {
+    if (error instanceof Error && error.message.endsWith("could not be cloned.")) return true;
+    // A getter's own.
+    throw error;
+  }
 }
 
 /** The error of a value that cannot be cloned. */

@@ -36,8 +36,14 @@ const INTERFACES: ReadonlySet<string> = new Set([
   "WritableStream",
 ]);
 
+/** By what Node.js knows its own objects that it can post elsewhere: X509Certificate, histograms and more. */
+const POSTED: PropertyKey | undefined = Object.getOwnPropertySymbols(Blob.prototype).find(
+  (symbol) => symbol.description === "messaging_clone_symbol",
+);
+
 /** Whether an object implements an interface of the platform, and so is more than its properties. */
 export function isPlatformObject(value: object): boolean {
+  if (POSTED !== undefined && POSTED in value) return true;
   for (let at: unknown = Object.getPrototypeOf(value); at !== null; at = Object.getPrototypeOf(at)) {
     const prototype = at as object;
     if (prototype === Object.prototype) return false;
