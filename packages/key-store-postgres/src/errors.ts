@@ -2,7 +2,8 @@ import { isKeyStoreError, KeyStoreError, type KeyStoreErrorCode, messageOf } fro
 
 /**
  * What each SQLSTATE, socket error and TLS error means to a key store. Only
- * what stands here as `ERR_KEY_STORE_UNAVAILABLE` is ever tried again.
+ * what stands here as `ERR_KEY_STORE_UNAVAILABLE` is ever tried again. With
+ * `FATAL` behind it, an entry is for errors that end the session.
  *
  * SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
@@ -21,7 +22,11 @@ const CODES: Readonly<Record<string, KeyStoreErrorCode>> = {
   CONNECTION_ENDED: "ERR_KEY_STORE_UNAVAILABLE",
   CONNECT_TIMEOUT: "ERR_KEY_STORE_UNAVAILABLE",
   EADDRNOTAVAIL: "ERR_KEY_STORE_UNAVAILABLE",
+  // A Unix socket whose server has too many to let in.
+  EAGAIN: "ERR_KEY_STORE_UNAVAILABLE",
   EAI_AGAIN: "ERR_KEY_STORE_UNAVAILABLE",
+  EAI_FAIL: "ERR_KEY_STORE_UNAVAILABLE",
+  EAI_MEMORY: "ERR_KEY_STORE_UNAVAILABLE",
   ECONNABORTED: "ERR_KEY_STORE_UNAVAILABLE",
   ECONNREFUSED: "ERR_KEY_STORE_UNAVAILABLE",
   ECONNRESET: "ERR_KEY_STORE_UNAVAILABLE",
@@ -31,8 +36,12 @@ const CODES: Readonly<Record<string, KeyStoreErrorCode>> = {
   ENETDOWN: "ERR_KEY_STORE_UNAVAILABLE",
   ENETRESET: "ERR_KEY_STORE_UNAVAILABLE",
   ENETUNREACH: "ERR_KEY_STORE_UNAVAILABLE",
+  ENFILE: "ERR_KEY_STORE_UNAVAILABLE",
+  ENOBUFS: "ERR_KEY_STORE_UNAVAILABLE",
   // The socket file of a server that does not run.
   ENOENT: "ERR_KEY_STORE_UNAVAILABLE",
+  ENOMEM: "ERR_KEY_STORE_UNAVAILABLE",
+  ENOTCONN: "ERR_KEY_STORE_UNAVAILABLE",
   ENOTFOUND: "ERR_KEY_STORE_UNAVAILABLE",
   EPIPE: "ERR_KEY_STORE_UNAVAILABLE",
   ETIMEDOUT: "ERR_KEY_STORE_UNAVAILABLE",
@@ -44,17 +53,26 @@ const CODES: Readonly<Record<string, KeyStoreErrorCode>> = {
   "25P02": "ERR_KEY_STORE_UNAVAILABLE",
   "25P03": "ERR_KEY_STORE_UNAVAILABLE",
   "25P04": "ERR_KEY_STORE_UNAVAILABLE",
+  "40000": "ERR_KEY_STORE_UNAVAILABLE",
   "40001": "ERR_KEY_STORE_UNAVAILABLE",
   "40003": "ERR_KEY_STORE_UNAVAILABLE",
   "40P01": "ERR_KEY_STORE_UNAVAILABLE",
+  "53000": "ERR_KEY_STORE_UNAVAILABLE",
   "53200": "ERR_KEY_STORE_UNAVAILABLE",
   "53300": "ERR_KEY_STORE_UNAVAILABLE",
+  "53400": "ERR_KEY_STORE_UNAVAILABLE",
   "55P03": "ERR_KEY_STORE_UNAVAILABLE",
+  "57000": "ERR_KEY_STORE_UNAVAILABLE",
   "57014": "ERR_KEY_STORE_UNAVAILABLE",
   "57P01": "ERR_KEY_STORE_UNAVAILABLE",
   "57P02": "ERR_KEY_STORE_UNAVAILABLE",
   "57P03": "ERR_KEY_STORE_UNAVAILABLE",
+  // The database was dropped: the next connection tells whether it is there again.
+  "57P04": "ERR_KEY_STORE_UNAVAILABLE",
   "57P05": "ERR_KEY_STORE_UNAVAILABLE",
+  // What other poolers say while the server behind them is away.
+  "58000": "ERR_KEY_STORE_UNAVAILABLE",
+  "XX000 FATAL": "ERR_KEY_STORE_UNAVAILABLE",
   // A pooler gave the statement to a session that never prepared it; nothing ran.
   "26000": "ERR_KEY_STORE_UNAVAILABLE",
   "42P05": "ERR_KEY_STORE_UNAVAILABLE",
@@ -111,9 +129,16 @@ export function leavesConnectionUsable(error: unknown): boolean {
 export function keyStoreError(error: unknown, what: string): KeyStoreError {
   if (isKeyStoreError(error)) return error;
   const code = codeOf(error);
-  const keyStoreCode = (code === undefined ? undefined : CODES[code]) ?? OTHERWISE;
+  const meaning = endsSession(error) ? (CODES[`${code} FATAL`] ?? CODES[code ?? ""]) : CODES[code ?? ""];
+  const keyStoreCode = meaning ?? OTHERWISE;
   const detail = code === undefined ? "" : ` (${code})`;
   return new KeyStoreError(keyStoreCode, `${what}: ${messageOf(error)}${detail}`, { cause: withoutParameters(error) });
+}
+
+/** Poolers leave out the severity that is not translated. */
+function endsSession(error: unknown): boolean {
+  const { severity, severity_local } = (error ?? {}) as { severity?: unknown; severity_local?: unknown };
+  return ["FATAL", "PANIC"].includes(String(severity ?? severity_local));
 }
 
 function codeOf(error: unknown): string | undefined {

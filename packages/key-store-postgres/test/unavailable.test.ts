@@ -91,6 +91,27 @@ describe("something else that listens", () => {
     });
   }
 
+  for (const [state, expected] of [
+    ["58000", "ERR_KEY_STORE_UNAVAILABLE"],
+    ["XX000", "ERR_KEY_STORE_UNAVAILABLE"],
+    ["53400", "ERR_KEY_STORE_UNAVAILABLE"],
+    ["28P01", "ERR_KEY_STORE_CONFIG"],
+  ] as const) {
+    it(`is a pooler whose server is away or that lets nobody in, by its word ${state}`, async () => {
+      const port = await listen((socket) =>
+        socket.once("data", () => {
+          const body = Buffer.from(`SFATAL\0C${state}\0Mno\0\0`);
+          const length = Buffer.alloc(4);
+          length.writeUInt32BE(body.byteLength + 4);
+          socket.end(Buffer.concat([Buffer.from("E"), length, body]));
+        }),
+      );
+      const { code, reason } = await unavailable({ host: "127.0.0.1", port, tls: false });
+      expect(code).toBe(expected);
+      expect(reason).toBe(`connecting: no (${state})`);
+    });
+  }
+
   it("is refused where it speaks another protocol", async () => {
     const port = await listen((socket) => socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")));
     const { code, reason } = await unavailable({ host: "127.0.0.1", port });
