@@ -128,7 +128,10 @@ function injected(options: PostgresKeyStoreOptions, sql: postgres.Sql): postgres
   for (const name of DECIDED_BY_CLIENT) {
     if (options[name] !== undefined) config(`the options sql and ${name} exclude each other: the client decides it`);
   }
-  const { column, value, row } = sql.options.transform;
+  const { column, value, row } = sql.options?.transform ?? {};
+  if (column === undefined || value === undefined || row === undefined) {
+    config("the option sql must be a client of postgres.js, with its options");
+  }
   if ([column.from, column.to, value.from, row.from].some((transform) => transform !== undefined)) {
     config("the client in the option sql transforms names or values: give one without transform");
   }
@@ -143,7 +146,7 @@ function connectionPlan(options: PostgresKeyStoreOptions, connectTimeoutMs: numb
     if (given !== undefined && options[name] !== undefined) config(`the options url and ${name} exclude each other`);
   }
   const url: ConnectionUrl = given === undefined ? {} : parseConnectionUrl(given);
-  const user = url.user ?? textOption("user", options.user) ?? userInfo().username;
+  const user = url.user ?? textOption("user", options.user) ?? systemUser();
   return Object.freeze({
     address: Object.freeze({
       host: url.host ?? textOption("host", options.host) ?? "localhost",
@@ -158,6 +161,16 @@ function connectionPlan(options: PostgresKeyStoreOptions, connectTimeoutMs: numb
     }),
     connectTimeoutMs,
   });
+}
+
+/** The name of the user that runs this process, as libpq takes it. */
+function systemUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // In a container, as a rule.
+    return config("no user is given, and the user that runs this process has no name here: give one");
+  }
 }
 
 function tlsPlan(tls: unknown, url: ConnectionUrl): TlsPlan {

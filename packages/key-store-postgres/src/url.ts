@@ -24,6 +24,22 @@ const TLS_MODES: Readonly<Record<string, TlsMode>> = {
   "verify-full": "verify-full",
 };
 
+/** Parameters that are read here. */
+const READ = [
+  "host",
+  "port",
+  "dbname",
+  "user",
+  "password",
+  "application_name",
+  "sslmode",
+  "ssl",
+  "channel_binding",
+  "sslrootcert",
+  "sslcert",
+  "sslkey",
+];
+
 /** Parameters that say nothing which matters here, as other programs or hosts put them into an address they share. */
 const WITHOUT_MEANING = new Set(["connect_timeout", "keepalives", "target_session_attrs", "pgbouncer", "schema"]);
 
@@ -36,6 +52,7 @@ const WITHOUT_MEANING = new Set(["connect_timeout", "keepalives", "target_sessio
  */
 export function parseConnectionUrl(text: string): ConnectionUrl {
   if (!/^postgres(ql)?:\/\//.test(text)) config("the connection URL must begin with postgres:// or postgresql://");
+  checkEncoding(text);
   const url = parsed(text);
   const parameters = new Map(url.searchParams);
   const take = (name: string): string | undefined => {
@@ -58,18 +75,37 @@ export function parseConnectionUrl(text: string): ConnectionUrl {
     sslkey: take("sslkey"),
   };
   for (const name of parameters.keys()) {
-    if (!WITHOUT_MEANING.has(name)) config(`the connection URL has a parameter that is not known here: ${name}`);
+    if (WITHOUT_MEANING.has(name)) continue;
+    // What cannot be the name of a parameter may be a piece of a password.
+    const which = /^[a-z_]+$/.test(name) ? `: ${name}` : "";
+    config(`the connection URL has a parameter that is not known here${which}`);
   }
   return result;
+}
+
+/**
+ * A user or a password with a `/`, `?` or `#` in it ends what URLs take for the
+ * part with the host, and the rest of the password becomes the name of a
+ * database or a parameter: an `@` behind that tells.
+ */
+function checkEncoding(text: string): void {
+  const [, authority = "", rest = ""] = /^[^:]*:\/\/([^/?#]*)(.*)$/s.exec(text) ?? [];
+  if (!authority.includes(":")) return;
+  if (rest.replace(PARAMETERS, "").includes("@")) malformed();
+}
+
+/** Known parameters with their values, in which an `@` says nothing. */
+const PARAMETERS = new RegExp(`[?&](?:${[...READ, ...WITHOUT_MEANING].join("|")})=[^&#]*`, "g");
+
+function malformed(): never {
+  config("the connection URL is malformed: special characters in a user or password must be percent-encoded");
 }
 
 function parsed(text: string): URL {
   // Without a host, `new URL` would refuse what libpq takes.
   const url =
     URL.parse(text) ?? URL.parse(text.replace(/^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=[/?:]|$)/, "$1localhost"));
-  return (
-    url ?? config("the connection URL is malformed: special characters in a user or password must be percent-encoded")
-  );
+  return url ?? malformed();
 }
 
 function decoded(part: string, value: string): string | undefined {

@@ -1,3 +1,6 @@
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import postgres from "postgres";
 import { describe, expect, it } from "vitest";
 import { PostgresKeyStore, type PostgresKeyStoreOptions } from "../src/index.ts";
@@ -28,6 +31,13 @@ describe("a connection URL", () => {
       port: 1,
     });
     expect(parseConnectionUrl("postgres://")).toEqual({});
+    expect(parseConnectionUrl("postgres://h:6000/d?user=bot@tenant&application_name=a@b")).toEqual({
+      host: "h",
+      port: 6000,
+      database: "d",
+      user: "bot@tenant",
+      applicationName: "a@b",
+    });
   });
 
   const modes = [
@@ -49,6 +59,10 @@ describe("a connection URL", () => {
   }
 });
 
+it("names a parameter that is not known", () => {
+  expect(() => parseConnectionUrl("postgres://h/d?ssl_mode=require")).toThrow(/not known here: ssl_mode$/);
+});
+
 describe("bad configuration", () => {
   const secret = "hunter2";
   const bad: [string, unknown][] = [
@@ -60,6 +74,13 @@ describe("bad configuration", () => {
     ["several hosts", `postgres://u:${secret}@h1,h2/d`],
     ["an unknown sslmode", `postgres://u:${secret}@h/d?sslmode=maybe`],
     ["an unknown parameter", `postgres://u:${secret}@h/d?ssl_mode=require`],
+    ["a password with a ? in it", `postgres://bot:?${secret}@db.example.org/keys`],
+    ["a password with a ? behind digits", `postgres://bot:2024?${secret}@db.example.org/keys`],
+    ["a password with a ? and a =", `postgres://bot:?a=${secret}@db.example.org/keys`],
+    ["a password with a # behind digits", `postgres://bot:2024#${secret}@db.example.org/keys`],
+    ["a password with a / behind digits", `postgres://bot:2024/${secret}@db.example.org/keys`],
+    ["a password with an @ and a /", `postgres://bot:20@24/${secret}@db.example.org/keys`],
+    ["a parameter that is no name", `postgres://bot@db.example.org/keys?${secret}`],
     ["nothing", undefined],
     ["null", null],
     ["a number", 5432],
@@ -77,6 +98,7 @@ describe("bad configuration", () => {
     ["an unknown choice of prepared statements", { preparedStatements: "yes", password: secret }],
     ["a time limit that is text", { connectTimeoutMs: "5s", password: secret }],
     ["a client that is none", { sql: {} }],
+    ["a client without options", { sql: Object.assign(() => {}, { unsafe() {}, reserve() {} }) }],
     ["a client that renames columns", { sql: postgres({ transform: postgres.camel }) }],
     ["a client and an address", { sql: postgres(), host: "h" }],
   ];
@@ -92,6 +114,15 @@ describe("bad configuration", () => {
       expect(JSON.stringify([String(error), (error as Error).stack, (error as Error).cause])).not.toContain(secret);
     });
   }
+});
+
+it.skipIf(process.getuid?.() !== 0)("asks for a user where the one that runs the process has no name", async () => {
+  const program = fileURLToPath(new URL("programs/nameless.ts", import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [program], { timeout: 20_000 });
+  expect(JSON.parse(stdout)).toEqual([
+    ["ERR_KEY_STORE_CONFIG", "no user is given, and the user that runs this process has no name here: give one"],
+    "made",
+  ]);
 });
 
 describe("the options", () => {
