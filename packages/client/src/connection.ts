@@ -62,8 +62,9 @@ export class Connection {
     this.deviceId = device.deviceId;
     this.api = api;
     this.rooms = new Rooms({ api, encryption, userId: device.userId, logger, closing: this.#closing.signal });
-    this.encryptor = new Encryptor({ rooms: this.rooms, encryption, logger, shareKeysWith: options.shareKeysWith });
-    this.outbox = new Outbox({ api, rooms: this.rooms, encryptor: this.encryptor, encryption, logger });
+    const [rooms, closing] = [this.rooms, this.#closing.signal];
+    this.encryptor = new Encryptor({ rooms, encryption, logger, closing, shareKeysWith: options.shareKeysWith });
+    this.outbox = new Outbox({ api, rooms, encryptor: this.encryptor, encryption, logger });
     this.supervisor = new Supervisor({
       stores,
       device,

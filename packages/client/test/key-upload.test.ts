@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { checkIdentity } from "../src/crypto/identity-guard.ts";
 import type { HomeserverApi, JsonObject } from "../src/http/homeserver-api.ts";
+import { fault, refuse } from "./support/dev-rooms.ts";
+import { register, SendingClient } from "./support/sending-client.ts";
 import { World } from "./support/world.ts";
 
 let world: World;
@@ -164,6 +166,16 @@ describe("the identity of a device", () => {
     await sender.say(roomId, "after the logout");
     await again.until(() => again.messages.length === 1);
     expect(again.messages[0]).toMatchObject({ encrypted: true, content: { body: "after the logout" } });
+  });
+
+  it("that the homeserver has forgotten is not lost where it only asks to wait before it takes the keys again", async () => {
+    const client = await SendingClient.open(await register(world.homeserver.url, "alice"));
+    const forgotten = { status: 200, body: { device_keys: {}, failures: {} } };
+    fault(world.homeserver, { route: "/keys/query" }, 1, async () => forgotten);
+    const limited = fault(world.homeserver, { route: "/keys/upload" }, 1, refuse(429, "M_LIMIT_EXCEEDED"));
+    await expect(client.encryption?.checkIdentity()).rejects.toMatchObject({ name: "HomeserverError", status: 429 });
+    expect(limited.count()).toBe(1);
+    await client.close();
   });
 
   it("that the homeserver knows with other keys is never replaced: encryption is off, the rest works", async () => {

@@ -38,9 +38,11 @@ export interface Encryption {
   /**
    * Sends all that the engine had to send when this was called, and what comes
    * of it, in order. Calls that overlap share one round. A request that fails
-   * does not hold up those after it; it is there again at the next call.
+   * does not hold up those after it; it is there again at the next call, as is
+   * what an answer has not settled, which is asked for twice at most.
    *
-   * @throws the first failure, when everything was tried
+   * @throws one of the failures, when everything was tried: one that no repetition mends before a rate limit, and
+   * that before others; `HOMESERVER_UNREACHABLE` for what the answers did not settle
    */
   flush(): Promise<void>;
 

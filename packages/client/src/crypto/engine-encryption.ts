@@ -2,14 +2,16 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { type Change, type DeviceStore, KeyStoreError, type Logger, messageOf } from "@holdfast/key-store-core";
 import { type OlmMachine, type OutgoingRequest, RequestType } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { OlmEngine } from "../engine/olm-engine.ts";
-import { MatrixClientError } from "../errors.ts";
+import { isMatrixClientError, MatrixClientError } from "../errors.ts";
 import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
+import { isHomeserverError, rateLimit } from "../http/homeserver-error.ts";
 import { parseObject } from "../http/json.ts";
 import type { OpenCollection } from "../records/sealed-collection.ts";
 import type { Encryption, RoomKey } from "./encryption.ts";
 import type { DeviceIdentity } from "./identity-guard.ts";
 import { KeyUpload } from "./key-upload.ts";
 import { type EngineRequest, engineRequest, markAsSent, type RoomEventTarget, type SendToRoom } from "./outgoing.ts";
+import { Repetitions } from "./repetitions.ts";
 import { Rounds } from "./rounds.ts";
 
 /** The collection of the client's single records. */
@@ -144,6 +146,7 @@ export class EngineEncryption implements Encryption {
   }
 
   async #flushOnce(): Promise<void> {
+    const repetitions = new Repetitions();
     for (;;) {
       const outgoing = await this.run(async (machine) =>
         ((await machine.outgoingRequests()) as OutgoingRequest[]).map(engineRequest),
@@ -152,8 +155,10 @@ export class EngineEncryption implements Encryption {
       for (const request of fresh) if (request.roomEvent !== undefined) this.#handOver(request);
       const requests = fresh.filter(({ roomEvent }) => roomEvent === undefined);
       if (requests.length === 0) return;
+      const due = requests.filter((request) => repetitions.allow(request));
+      if (due.length === 0) throw repetitions.unsettled(requests);
       const failures: unknown[] = [];
-      for (const request of requests) {
+      for (const request of due) {
         try {
           await this.send(request);
         } catch (error) {
@@ -162,7 +167,15 @@ export class EngineEncryption implements Encryption {
           failures.push(error);
         }
       }
-      if (failures.length > 0) throw failures[0];
+      if (failures.length > 0) throw weightiest(failures);
     }
   }
+}
+
+/** What ends the work for good comes before what asks to wait, and that before what is simply tried again. */
+function weightiest(failures: readonly unknown[]): unknown {
+  const passing = (error: unknown): boolean =>
+    isHomeserverError(error) || isMatrixClientError(error, "HOMESERVER_UNREACHABLE");
+  const limited = (error: unknown): boolean => rateLimit(error) !== undefined;
+  return failures.find((error) => !passing(error)) ?? failures.find(limited) ?? failures[0];
 }

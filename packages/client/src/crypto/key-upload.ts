@@ -2,7 +2,7 @@ import { KeyStoreError, type Logger } from "@holdfast/key-store-core";
 import { Mutex } from "async-mutex";
 import { MatrixClientError } from "../errors.ts";
 import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
-import { type HomeserverError, isHomeserverError } from "../http/homeserver-error.ts";
+import { type HomeserverError, isHomeserverError, rateLimit } from "../http/homeserver-error.ts";
 import { objectOf, parseObject } from "../http/json.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
 import type { Encryption } from "./encryption.ts";
@@ -89,7 +89,7 @@ export class KeyUpload {
     try {
       await api.request("POST", "/v3/keys/upload", { body: { device_keys }, signal, retry: "safe" });
     } catch (error) {
-      if (!isHomeserverError(error)) throw error;
+      if (!isHomeserverError(error) || rateLimit(error) !== undefined) throw error;
       const message =
         "the homeserver has forgotten this device's keys, and does not take them back: log in as a new device";
       throw new MatrixClientError("REQUEST_REFUSED", message, { cause: error });

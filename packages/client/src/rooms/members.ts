@@ -19,6 +19,8 @@ interface Kept {
   /** What syncs have told while they were being asked for, in order. */
   readonly since: MemberEvent[];
   loaded: boolean;
+  /** Another one with every change of them, and for each time they are asked for. */
+  version: number;
 }
 
 const memberEvent = v.object({
@@ -38,6 +40,7 @@ export class Members {
   readonly #logger: Logger;
   readonly #closing: AbortSignal;
   readonly #rooms = new Map<string, Kept>();
+  #versions = 0;
 
   constructor(options: { readonly api: HomeserverApi; readonly logger: Logger; readonly closing: AbortSignal }) {
     this.#api = options.api;
@@ -54,7 +57,7 @@ export class Members {
       return;
     }
     const events = this.#memberEvents(roomId, [...state, ...timeline]);
-    if (kept.loaded) apply(kept.members, events);
+    if (kept.loaded) this.#apply(kept, events);
     // The answer under way may be older than these: they come on top of it.
     else kept.since.push(...events);
   }
@@ -73,13 +76,17 @@ export class Members {
     }
   }
 
+  /** Tells whether what is kept of a room is the same as before; 0 where nothing is. */
+  version(roomId: string): number {
+    return this.#rooms.get(roomId)?.version ?? 0;
+  }
+
   /** Throws away what is kept of a room. */
   forget(roomId: string): void {
     this.#rooms.delete(roomId);
   }
 
   #fetch(roomId: string): Kept {
-    const members = new Map<string, MemberKind>();
     const load = async (): Promise<void> => {
       try {
         const answer = await this.#api.request("GET", path`/v3/rooms/${roomId}/members`, {
@@ -89,15 +96,17 @@ export class Members {
         if (!Array.isArray(answer.chunk)) {
           throw new MatrixClientError("HOMESERVER_UNREACHABLE", "the homeserver's list of members is malformed");
         }
-        apply(members, this.#memberEvents(roomId, answer.chunk));
-        apply(members, kept.since.splice(0));
+        this.#apply(kept, this.#memberEvents(roomId, answer.chunk));
+        this.#apply(kept, kept.since.splice(0));
         kept.loaded = true;
       } catch (error) {
         if (this.#rooms.get(roomId) === kept) this.#rooms.delete(roomId);
         throw this.#closing.aborted ? new MatrixClientError("CLOSED", "the client was closed") : error;
       }
     };
-    const kept: Kept = { members, since: [], loaded: false, loading: Promise.resolve().then(load) };
+    const loading = Promise.resolve().then(load);
+    this.#versions += 1;
+    const kept: Kept = { members: new Map(), since: [], loaded: false, loading, version: this.#versions };
     kept.loading.catch(() => {});
     this.#rooms.set(roomId, kept);
     const oldest = this.#rooms.keys().next();
@@ -114,12 +123,16 @@ export class Members {
       return [];
     });
   }
-}
 
-function apply(members: Map<string, MemberKind>, events: readonly MemberEvent[]): void {
-  for (const { state_key: userId, content } of events) {
-    const { membership } = content;
-    if (membership === "join" || membership === "invite") members.set(userId, membership);
-    else members.delete(userId);
+  #apply(kept: Kept, events: readonly MemberEvent[]): void {
+    for (const { state_key: userId, content } of events) {
+      const { membership } = content;
+      const kind = membership === "join" || membership === "invite" ? membership : undefined;
+      if (kept.members.get(userId) === kind) continue;
+      if (kind === undefined) kept.members.delete(userId);
+      else kept.members.set(userId, kind);
+      this.#versions += 1;
+      kept.version = this.#versions;
+    }
   }
 }

@@ -32,6 +32,16 @@ export interface RoomsOptions {
   readonly closing: AbortSignal;
 }
 
+/** Who gets a room's keys, and how they are made and shared. */
+export interface Audience {
+  readonly encryption: RoomEncryption;
+  readonly visibility: RoomHistoryVisibility;
+  /** User ids; none for a room that is not encrypted. */
+  readonly targets: readonly string[];
+  /** Whether anything of this has become known to be otherwise since. */
+  changed(): boolean;
+}
+
 /**
  * What is known of rooms: a sealed record for each, written when a sync changes
  * it. A room's encryption is never weakened and never guessed. What this
@@ -149,6 +159,30 @@ export class Rooms {
     const members = await this.#members.of(roomId, signal);
     const visibility = await this.historyVisibility(roomId, signal);
     return [...members].filter(([, kind]) => kind === "join" || visibility !== "joined").map(([userId]) => userId);
+  }
+
+  /**
+   * All that a room's keys depend on, as it was at one moment.
+   *
+   * @throws as {@link encryption} and {@link keyTargets}
+   */
+  async audience(roomId: string, signal?: AbortSignal): Promise<Audience> {
+    for (;;) {
+      const before = this.#version(roomId);
+      const encryption = await this.encryption(roomId, signal);
+      const visibility = await this.historyVisibility(roomId, signal);
+      const targets = encryption.kind === "plain" ? [] : await this.keyTargets(roomId, signal);
+      const now = this.#version(roomId);
+      // What was asked for first may not fit what was answered last.
+      if (before === now) return { encryption, visibility, targets, changed: () => this.#version(roomId) !== now };
+    }
+  }
+
+  /** Tells whether all that a room's keys depend on is known to be the same as before. */
+  #version(roomId: string): string {
+    const { membership, encryption, historyVisibility } = this.#seen.get(roomId) ?? unknownRoom(roomId);
+    const doubts = this.#freshness.doubts(roomId);
+    return JSON.stringify([this.#members.version(roomId), doubts, membership, encryption, historyVisibility]);
   }
 
   /** Asks who is in a room at the next need, and not before: its members have changed, and no sync has told yet. */

@@ -31,6 +31,11 @@ export type Failure =
   /** It cannot be sent as things are here. */
   | { readonly kind: "impossible" };
 
+/** How long the homeserver asks to wait, in milliseconds, whatever it was asked for; `undefined` for every other error. */
+export function askedToWait(error: unknown): number | undefined {
+  return rateLimit(isMatrixClientError(error, "ROOM_ENCRYPTION_UNKNOWN") ? error.cause : error);
+}
+
 /** What an error of an attempt to deliver means. */
 export function failureOf(error: unknown): Failure {
   if (isHomeserverError(error)) {
@@ -43,7 +48,7 @@ export function failureOf(error: unknown): Failure {
     const { cause } = error;
     // The homeserver does not let us look: nor does it let us send.
     const final = isHomeserverError(cause) && (cause.status === 401 || cause.status === 403);
-    return final ? failureOf(cause) : { kind: "again", atLeastMs: rateLimit(cause) ?? 0 };
+    return final ? failureOf(cause) : { kind: "again", atLeastMs: askedToWait(error) ?? 0 };
   }
   return isMatrixClientError(error, "HOMESERVER_UNREACHABLE")
     ? { kind: "again", atLeastMs: 0 }

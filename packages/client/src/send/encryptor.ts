@@ -1,16 +1,17 @@
 import { type Change, type Logger, messageOf } from "@holdfast/key-store-core";
-import { type OlmMachine, type OutgoingRequest, RequestType, RoomId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { type OlmMachine, type OutgoingRequest, RoomId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { Mutex } from "async-mutex";
 import type { Encryption } from "../crypto/encryption.ts";
 import { type EngineRequest, engineRequest } from "../crypto/outgoing.ts";
+import { usersOf } from "../crypto/repetitions.ts";
 import { isMatrixClientError, MatrixClientError } from "../errors.ts";
 import type { JsonObject } from "../http/homeserver-api.ts";
-import { isHomeserverError } from "../http/homeserver-error.ts";
+import { isHomeserverError, rateLimit } from "../http/homeserver-error.ts";
 import { MEGOLM } from "../rooms/encryption-state.ts";
 import type { Rooms } from "../rooms/rooms.ts";
 import { abortable } from "./abortable.ts";
 import { engineSettings, type ShareKeysWith } from "./key-sharing.ts";
-import { Locks } from "./locks.ts";
+import { alone, Locks } from "./locks.ts";
 import { clientErrors, pausedError } from "./refusal.ts";
 
 /** What an {@link Encryptor} is made of. */
@@ -19,6 +20,8 @@ export interface EncryptorOptions {
   /** The encryption that runs now; `undefined` while its store is away. */
   readonly encryption: () => Encryption | undefined;
   readonly logger: Logger;
+  /** Aborts when the client closes. */
+  readonly closing: AbortSignal;
   /** Default: `"all-devices"`. */
   readonly shareKeysWith?: ShareKeysWith | undefined;
 }
@@ -33,7 +36,7 @@ export interface PlainEvent {
 /** Makes the changes that hold a ciphertext. */
 export type Keep = (ciphertext: JsonObject) => readonly Change[];
 
-/** How often the device lists are asked for before a message goes to the devices that are known. */
+/** How often a member's devices are asked for before messages go to those that are known. */
 const MAX_FAILED_ROUNDS = 3;
 
 /** How often one-time keys are claimed for one message; the engine itself leaves out devices that had none. */
@@ -41,14 +44,19 @@ const MAX_CLAIMS = 3;
 
 /** What is to be done before an event can be encrypted, or that it is. */
 type Step<T> =
-  | { readonly kind: "claim"; readonly request: EngineRequest }
+  | { readonly kind: "claim" }
+  /** What it depends on has changed. */
+  | { readonly kind: "again" }
   | { readonly kind: "share"; readonly requests: readonly EngineRequest[] }
   | { readonly kind: "done"; readonly result: T };
 
 /**
  * Encrypts events of rooms, after their keys have gone to all devices that are
  * to have them. That nobody is left out, and the encryption itself, are one
- * call on the engine: whoever has come or gone until then is heeded.
+ * call on the engine: whoever a sync has told of until then, come or gone, is
+ * heeded. A member whose devices the homeserver does not give is waited for a
+ * while; then messages go to the others, and to those of its devices that are
+ * known. While the homeserver only asks to wait, messages do.
  */
 export class Encryptor {
   readonly #options: EncryptorOptions;
@@ -56,8 +64,10 @@ export class Encryptor {
   readonly #rooms = new Locks();
   /** One claim at a time: two for the same device would spend two of its one-time keys. */
   readonly #claims = new Mutex();
-  /** How often in a row the engine's requests could not all be sent. */
-  #failedRounds = 0;
+  /** How often in a row members' devices were asked for in vain. */
+  readonly #failedRounds = new Map<string, number>();
+  /** What the engine's requests failed with last; `undefined` where they could all be sent. */
+  #failure: unknown;
 
   constructor(options: EncryptorOptions) {
     this.#options = Object.freeze({ ...options });
@@ -69,13 +79,21 @@ export class Encryptor {
    * Does nothing in a room that is not encrypted.
    *
    * @throws as {@link encrypt}, with `REQUEST_REFUSED` for what the homeserver refuses and `ENCRYPTION_UNAVAILABLE`
-   * for a store that fails
+   * for a store that fails; `CLOSED` where the client closes
    */
   async prepare(roomId: string, signal?: AbortSignal): Promise<void> {
-    await clientErrors(async () => {
-      const { kind } = await this.#options.rooms.encryption(roomId, signal);
-      if (kind === "encrypted") await this.#withKey(roomId, signal, async () => async () => {});
-    });
+    const { rooms, closing } = this.#options;
+    const until = signal === undefined ? closing : AbortSignal.any([signal, closing]);
+    try {
+      await clientErrors(async () => {
+        until.throwIfAborted();
+        const { kind } = await rooms.encryption(roomId, until);
+        if (kind === "encrypted") await this.#withKey(roomId, until, async () => async () => {});
+      });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw closing.aborted ? new MatrixClientError("CLOSED", "the client was closed") : error;
+    }
   }
 
   /**
@@ -113,17 +131,19 @@ export class Encryptor {
     signal: AbortSignal | undefined,
     workOn: (encryption: Encryption) => Promise<(machine: OlmMachine) => Promise<T>>,
   ): Promise<T> {
-    return this.#rooms.run(roomId, async () => {
-      signal?.throwIfAborted();
+    const share = async (): Promise<T> => {
+      const givenUp = new Set<string>();
       for (let claims = 0; ; ) {
+        signal?.throwIfAborted();
         const encryption = this.#available(roomId);
         const work = await workOn(encryption);
-        const step = await this.#step(encryption, roomId, { signal, claim: claims < MAX_CLAIMS, work });
+        const step = await this.#step(encryption, roomId, { signal, claim: claims < MAX_CLAIMS, givenUp, work });
         if (step.kind === "done") return step.result;
         if (step.kind === "claim") claims += 1;
-        else for (const request of step.requests) await encryption.send(request, signal);
+        if (step.kind === "share") for (const request of step.requests) await encryption.send(request, signal);
       }
-    });
+    };
+    return this.#rooms.run(roomId, share, signal);
   }
 
   #available(roomId: string): Encryption {
@@ -138,54 +158,102 @@ export class Encryptor {
     options: {
       readonly signal: AbortSignal | undefined;
       readonly claim: boolean;
+      /** Members whose devices are not waited for any more. */
+      readonly givenUp: Set<string>;
       readonly work: (machine: OlmMachine) => Promise<T>;
     },
   ): Promise<Step<T>> {
-    const { rooms } = this.#options;
-    const { signal, claim, work } = options;
-    const room = await rooms.encryption(roomId, signal);
+    const { signal, claim, givenUp, work } = options;
+    const audience = await this.#options.rooms.audience(roomId, signal);
+    const { encryption: room, visibility, targets } = audience;
     if (room.kind !== "encrypted" || room.algorithm !== MEGOLM) {
       const message = `${roomId} is encrypted in a way that is not spoken here: nothing is sent to it`;
       throw new MatrixClientError("ROOM_ENCRYPTION_UNKNOWN", message);
     }
-    const visibility = await rooms.historyVisibility(roomId, signal);
-    const targets = await rooms.keyTargets(roomId, signal);
     await encryption.run((machine) => machine.updateTrackedUsers(this.#userIds(targets)));
-    await this.#freshDeviceLists(encryption, signal);
-    return this.#claims.runExclusive(async () => {
-      const step = await encryption.run(async (machine): Promise<Step<T>> => {
-        const missing = claim ? await machine.getMissingSessions(this.#userIds(targets)) : null;
-        if (missing !== null) return { kind: "claim", request: engineRequest(missing) };
-        const settings = engineSettings(room, visibility, this.#shareKeysWith);
-        const shares = await machine
-          .shareRoomKey(new RoomId(roomId), this.#userIds(targets), settings)
-          .catch((cause) => this.#notShared(roomId, cause));
-        if (shares.length > 0) return { kind: "share", requests: shares.map(engineRequest) };
-        return { kind: "done", result: await work(machine) };
-      });
-      if (step.kind === "claim") await encryption.send(step.request, signal);
-      return step;
+    await this.#freshDeviceLists(encryption, targets, givenUp, signal);
+    const step = await encryption.run(async (machine): Promise<Step<T>> => {
+      // Syncs are taken in by calls such as this one: after this nobody comes or goes before the end.
+      if (audience.changed()) return { kind: "again" };
+      if (claim && (await this.#missing(machine, targets, givenUp)) !== undefined) return { kind: "claim" };
+      const settings = engineSettings(room, visibility, this.#shareKeysWith);
+      const shares = await machine
+        .shareRoomKey(new RoomId(roomId), this.#userIds(targets), settings)
+        .catch((cause) => this.#notShared(roomId, cause));
+      if (shares.length > 0) return { kind: "share", requests: shares.map(engineRequest) };
+      return { kind: "done", result: await work(machine) };
     });
+    if (step.kind === "claim") await this.#claim(encryption, targets, givenUp, signal);
+    return step;
   }
 
-  /** Asks for the device lists that the engine wants. They may stay old where the homeserver does not give them. */
-  async #freshDeviceLists(encryption: Encryption, signal: AbortSignal | undefined): Promise<void> {
-    // It was another request that failed, as long as no device list is wanted: what is tried again does not concern this message.
-    if (this.#failedRounds > 0 && !(await encryption.run(wantsDeviceLists))) return;
+  /** Claims one-time keys of devices that have no session yet. */
+  #claim(
+    encryption: Encryption,
+    targets: readonly string[],
+    givenUp: ReadonlySet<string>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const claim = async (): Promise<void> => {
+      // Another room's claim may have been for the same devices.
+      const request = await encryption.run((machine) => this.#missing(machine, targets, givenUp));
+      if (request !== undefined) await encryption.send(request, signal);
+    };
+    return alone(this.#claims, claim, signal);
+  }
+
+  /** The claim for devices that have no session yet; `undefined` where all have one. */
+  async #missing(
+    machine: OlmMachine,
+    targets: readonly string[],
+    givenUp: ReadonlySet<string>,
+  ): Promise<EngineRequest | undefined> {
+    const users: string[] = [];
+    for (const user of targets) {
+      // For one of whom no device is known the engine would wait, and everything with it.
+      if (!givenUp.has(user) || (await knowsDevices(machine, user))) users.push(user);
+    }
+    const request = await machine.getMissingSessions(this.#userIds(users));
+    return request === null ? undefined : engineRequest(request);
+  }
+
+  /** Asks for the device lists that the engine wants. Those of these users may stay old where the homeserver does not give them. */
+  async #freshDeviceLists(
+    encryption: Encryption,
+    targets: readonly string[],
+    givenUp: Set<string>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const wanted = () => encryption.run((machine) => usersWanted(machine, targets));
+    // What failed did not concern this message, and does not now.
+    if (this.#failure !== undefined && (await wanted()).every((user) => givenUp.has(user))) return;
     try {
       await abortable(encryption.flush(), signal);
-      this.#failedRounds = 0;
+      this.#failure = undefined;
+      this.#failedRounds.clear();
     } catch (error) {
       const refused = isHomeserverError(error);
       if (!refused && !isMatrixClientError(error, "HOMESERVER_UNREACHABLE")) throw error;
-      this.#failedRounds += 1;
-      // Any request of the engine may have failed: none of them holds messages up for ever.
-      if (!refused && this.#failedRounds < MAX_FAILED_ROUNDS) throw error;
-      const consequence = "a device that is new may not get the keys of this message";
+      // Those who ask at the same time are told the same of one round.
+      const another = this.#failure !== error;
+      this.#failure = error;
+      const missing = await wanted();
+      if (another) this.#countFailed(targets, missing);
+      if (missing.length === 0) return;
+      if (rateLimit(error) !== undefined) throw error;
+      const again = missing.some((user) => (this.#failedRounds.get(user) ?? 0) < MAX_FAILED_ROUNDS);
+      if (!refused && again) throw error;
+      for (const user of missing) givenUp.add(user);
+      const consequence = "devices of this room's members that are new may not get the keys of this message";
       this.#options.logger.warn(
-        `The crypto engine's requests could not all be sent, ${consequence}: ${messageOf(error)}`,
+        `The homeserver does not say who has which devices, ${consequence}: ${messageOf(error)}`,
       );
     }
+  }
+
+  #countFailed(targets: readonly string[], missing: readonly string[]): void {
+    for (const user of targets) if (!missing.includes(user)) this.#failedRounds.delete(user);
+    for (const user of missing) this.#failedRounds.set(user, (this.#failedRounds.get(user) ?? 0) + 1);
   }
 
   #notShared(roomId: string, cause: unknown): never {
@@ -207,6 +275,14 @@ export class Encryptor {
   }
 }
 
-async function wantsDeviceLists(machine: OlmMachine): Promise<boolean> {
-  return ((await machine.outgoingRequests()) as OutgoingRequest[]).some(({ type }) => type === RequestType.KeysQuery);
+/** Those of some users whose devices the engine asks for. */
+async function usersWanted(machine: OlmMachine, users: readonly string[]): Promise<string[]> {
+  const requests = ((await machine.outgoingRequests()) as OutgoingRequest[]).map(engineRequest);
+  const wanted = new Set(requests.flatMap(usersOf));
+  return users.filter((user) => wanted.has(user));
+}
+
+async function knowsDevices(machine: OlmMachine, user: string): Promise<boolean> {
+  using devices = await machine.getUserDevices(new UserId(user));
+  return devices.keys().length > 0;
 }

@@ -7,7 +7,7 @@ import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
 import { isHomeserverError } from "../http/homeserver-error.ts";
 import type { Rooms } from "../rooms/rooms.ts";
 import { abortable } from "./abortable.ts";
-import { deliver, type Failure, failureOf } from "./deliver.ts";
+import { askedToWait, deliver, type Failure, failureOf } from "./deliver.ts";
 import type { Encryptor } from "./encryptor.ts";
 import { Locks } from "./locks.ts";
 import { closedError, type ItemRecord, OutboxItem, type Sent, sessionEndedError } from "./outbox-item.ts";
@@ -76,7 +76,7 @@ export class Outbox {
   /**
    * Sends an event; in an encrypted room its ciphertext, but for reactions,
    * which are all relation and go in clear as other clients send them. Failures
-   * of the network are tried again until the signal aborts.
+   * of the network are tried again until the signal aborts, no sooner than the homeserver asks for.
    *
    * @throws `REQUEST_REFUSED` where the homeserver refuses the event, which is then dropped;
    * `ROOM_ENCRYPTION_UNKNOWN`, `ENCRYPTION_UNAVAILABLE`, `NOT_SET_UP` as the encryptor does, nothing is then sent;
@@ -155,8 +155,9 @@ export class Outbox {
         return this.#deliverInTurn(item);
       } catch (error) {
         if (signal.aborted) return this.#abort(item, signal.reason);
-        if (!isMatrixClientError(error, "HOMESERVER_UNREACHABLE")) return this.#refuse(item, error);
-        await pause(backoff.next(), signal);
+        const atLeastMs = isMatrixClientError(error, "HOMESERVER_UNREACHABLE") ? 0 : askedToWait(error);
+        if (atLeastMs === undefined) return this.#refuse(item, error);
+        await pause(Math.max(backoff.next(), atLeastMs), signal);
       }
     }
   }

@@ -80,8 +80,9 @@ export class SendingClient {
     this.api = createHomeserverApi({ baseUrl: login.url, tokens, retry, fetch: this.#mortal(options.kill) });
     const encryption = () => this.encryption;
     const parts = { api: this.api, encryption, logger: this.#logger(), userId: login.userId };
-    this.rooms = new Rooms({ ...parts, closing: this.#closing.signal });
-    this.encryptor = new Encryptor({ ...parts, rooms: this.rooms, shareKeysWith: options.shareKeysWith });
+    const [{ shareKeysWith }, closing] = [options, this.#closing.signal];
+    this.rooms = new Rooms({ ...parts, closing });
+    this.encryptor = new Encryptor({ ...parts, rooms: this.rooms, closing, shareKeysWith });
     this.outbox = new Outbox({ ...parts, rooms: this.rooms, encryptor: this.encryptor, retryDelayMs: 5 });
   }
 
