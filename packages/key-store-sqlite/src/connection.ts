@@ -88,6 +88,7 @@ export class Connection {
   static async prepareInjected(db: Database.Database, config: SqliteConfig): Promise<Connection> {
     assertNoTransaction(db);
     assertRecent(db);
+    assertNumbers(db);
     if (isEmptyDatabase(db)) await migrate(db, config.path);
     const connection = await Connection.prepare(db, config, readLogFile(logOf(config)));
     if (connection === undefined) throw missingWal(config.path);
@@ -208,5 +209,13 @@ function assertRecent(db: Database.Database): void {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   if (major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor)) return;
   const message = `the database that was handed over is SQLite ${version}, and ${OLDEST.major}.${OLDEST.minor} or later is needed`;
+  throw new KeyStoreError("ERR_KEY_STORE_CONFIG", message);
+}
+
+/** With numbers as bigints, nothing that is read would be what is looked for. */
+function assertNumbers(db: Database.Database): void {
+  if (typeof db.prepare("select 1").pluck().get() === "number") return;
+  const message =
+    "the database that was handed over has defaultSafeIntegers(true): hand one over that is left at false";
   throw new KeyStoreError("ERR_KEY_STORE_CONFIG", message);
 }

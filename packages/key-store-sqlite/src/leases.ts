@@ -4,8 +4,13 @@ import type { LeaseHolder } from "@holdfast/key-store-core";
 import type { SqliteConfig } from "./options.ts";
 import type { DeviceRow, Statements } from "./statements.ts";
 
-/** The openings of all drivers of this process that have not been released. */
+/**
+ * The openings of all drivers that have not been released, and those that are
+ * done though the file may still name them. Another thread of this process, or
+ * another copy of this package, has its own.
+ */
 const openHere = new Set<string>();
+const doneHere = new Set<string>();
 
 /** How long a lease has been over when its row is deleted, if no device points to it. */
 const STALE_MS = 24 * 60 * 60 * 1000;
@@ -26,18 +31,27 @@ export function holderInForce(row: DeviceRow): LeaseHolder | undefined {
   const holder = holderInTime(row);
   if (holder === undefined) return undefined;
   // A process of this host that is gone does not come back: whoever follows it need not wait.
-  return holder.host === hostname() && !isAlive(holder) ? undefined : holder;
+  return holder.host === hostname() && !isAlive(holder, row) ? undefined : holder;
 }
 
-function isAlive({ id, pid }: LeaseHolder): boolean {
-  // A process that follows another may have got its number, in a container most of all.
-  if (pid === process.pid) return openHere.has(id);
+function isAlive({ id, pid }: LeaseHolder, { renewed_at }: DeviceRow): boolean {
+  if (pid === process.pid) {
+    if (openHere.has(id)) return true;
+    if (doneHere.has(id)) return false;
+    // A process that follows another may have got its number, in a container most of all.
+    return renewed_at === null || Number(renewed_at) >= startedAt();
+  }
   try {
     return process.kill(pid, 0);
   } catch (error) {
     // There is one, of another user.
     return (error as NodeJS.ErrnoException).code === "EPERM";
   }
+}
+
+/** When this process began, in milliseconds since 1970, by the clock of then or of now: whichever is earlier. */
+function startedAt(): number {
+  return Math.min(performance.timeOrigin, Date.now() - process.uptime() * 1000);
 }
 
 /** The leases of one driver: the rows in `process` that its devices point to, and their renewal. */
@@ -70,7 +84,7 @@ export class Leases {
       statements.deleteStaleProcesses.run(Date.now() - STALE_MS);
     }
     this.#releaseAll(statements);
-    statements.renewProcess.run(row.id, host, pid, label, Date.now() + this.#config.leaseMs);
+    this.#write(statements, row.id, holder, Date.now());
     return row.id;
   }
 
@@ -79,9 +93,7 @@ export class Leases {
     const now = Date.now();
     if (Math.abs(now - this.#renewedAt) < this.#config.leaseMs / 3) return;
     this.#releaseAll(statements);
-    for (const { id, holder } of this.#rows.values()) {
-      statements.renewProcess.run(id, holder.host, holder.pid, holder.label, now + this.#config.leaseMs);
-    }
+    for (const { id, holder } of this.#rows.values()) this.#write(statements, id, holder, now);
     this.#renewedAt = now;
   }
 
@@ -97,6 +109,7 @@ export class Leases {
   /** Before the transaction that gives a device back: whether or not that succeeds, its holder is done. */
   letGo(holderId: string): void {
     openHere.delete(holderId);
+    doneHere.add(holderId);
     this.#held.delete(holderId);
     this.#unreleased.add(holderId);
     if (this.#held.size === 0) this.#stop();
@@ -104,6 +117,7 @@ export class Leases {
 
   /** After that transaction: the file names the holder no more. */
   released(holderId: string): void {
+    doneHere.delete(holderId);
     this.#unreleased.delete(holderId);
   }
 
@@ -121,8 +135,12 @@ export class Leases {
   /** Gives back what could not be given back before. In a transaction, which may fail: one that was named stays. */
   #releaseAll(statements: Statements): void {
     for (const holderId of this.#unreleased) {
-      if (statements.releaseHolder.run(holderId).changes === 0) this.#unreleased.delete(holderId);
+      if (statements.releaseHolder.run(holderId).changes === 0) this.released(holderId);
     }
+  }
+
+  #write(statements: Statements, id: string, { host, pid, label }: LeaseHolder, now: number): void {
+    statements.renewProcess.run(id, host, pid, label, now, now + this.#config.leaseMs);
   }
 
   #stop(): void {

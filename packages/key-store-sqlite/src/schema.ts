@@ -105,6 +105,12 @@ const MIGRATIONS: Readonly<Record<string, Migration>> = {
         join device on device.id = collection.device`.execute(db);
     },
   },
+  "0004_renewals": {
+    async up(db) {
+      // When expires_at was set last, in milliseconds since 1970; null where an earlier version did it.
+      await sql`alter table process add column renewed_at integer`.execute(db);
+    },
+  },
 };
 
 const MIGRATION_TABLE = "migration";

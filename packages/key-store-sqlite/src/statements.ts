@@ -12,6 +12,8 @@ export interface DeviceRow {
   readonly pid: bigint | null;
   readonly label: string | null;
   readonly expires_at: bigint | null;
+  /** Null as well in a lease that an earlier version has renewed last. */
+  readonly renewed_at: bigint | null;
   /** What a move has made of it; the rest is null where there was none. */
   readonly status: DeviceStatus;
   readonly move_id: string | null;
@@ -49,7 +51,7 @@ export type RecordRow = [key: Buffer, value: Buffer, checksum: number];
 type Range = [collection: number, start: Uint8Array, end: Uint8Array];
 type RangePage = [...Range, limit: number];
 
-const DEVICE = `device.id, epoch, revision, holder, host, pid, label, expires_at, status, move_id, peer_kind, peer_store
+const DEVICE = `device.id, epoch, revision, holder, host, pid, label, expires_at, renewed_at, status, move_id, peer_kind, peer_store
   from device left join process on process.id = device.process`;
 
 const RANGE = "from record where collection = ? and key >= ? and key < ?";
@@ -154,9 +156,12 @@ export class Statements {
       "select device, sum(records) as records, sum(bytes) as bytes from collection group by device",
     );
 
-    this.renewProcess = row<[id: string, host: string, pid: number, label: string, expiresAt: number], never>(
-      `insert into process (id, host, pid, label, expires_at) values (?, ?, ?, ?, ?)
-       on conflict (id) do update set expires_at = excluded.expires_at`,
+    this.renewProcess = row<
+      [id: string, host: string, pid: number, label: string, renewedAt: number, expiresAt: number],
+      never
+    >(
+      `insert into process (id, host, pid, label, renewed_at, expires_at) values (?, ?, ?, ?, ?, ?)
+       on conflict (id) do update set renewed_at = excluded.renewed_at, expires_at = excluded.expires_at`,
     );
     this.deleteProcess = row<[id: string], never>(
       `delete from process where id = ? and not exists (select 1 from device where device.process = process.id)`,

@@ -1,5 +1,7 @@
+import { once } from "node:events";
 import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
+import { Worker } from "node:worker_threads";
 import { isKeyStoreError } from "@holdfast/key-store-core";
 import Database from "better-sqlite3";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -28,7 +30,7 @@ it("says what it is", async () => {
   ]);
   expect((await store.stats()).engine).toEqual({
     version: database().prepare("select sqlite_version()").pluck().get(),
-    schemaVersion: 3,
+    schemaVersion: 4,
     storeId: expect.stringMatching(/^[0-9a-f]{32}$/),
   });
 });
@@ -202,6 +204,16 @@ describe("a database that the program opened itself", () => {
   });
 });
 
+it("refuses a database that hands numbers out as bigints, and names the setting", async () => {
+  const path = newPath();
+  await (await readyStore(path)).close();
+  for (const at of [path, newPath()]) {
+    expect(await refusal({ database: database(at).defaultSafeIntegers(true) })).toMatch(
+      /^ERR_KEY_STORE_CONFIG: .*defaultSafeIntegers\(true\)/,
+    );
+  }
+});
+
 describe("the lease of a device", () => {
   it("is over at once where its process is gone, or has passed its number on", async () => {
     const path = newPath();
@@ -216,10 +228,26 @@ describe("the lease of a device", () => {
     db.exec("update process set pid = 5000000");
     const second = await openDevice(rival);
     expect(second.epoch).toBe(device.epoch + 1n);
-    // Nobody in this process opened this one, so an earlier process with the same number did.
+    // Nobody in this thread opened this one, so another has, or an earlier process with the same number.
     db.prepare("update process set pid = ?").run(process.pid);
-    db.exec("update device set holder = 'of an earlier process'");
+    db.exec("update device set holder = 'somebody else'");
+    await expect(first.openDevice(DEVICE, { lease: "fail" })).rejects.toMatchObject({
+      code: "ERR_KEY_STORE_LEASE_HELD",
+      holder: { id: "somebody else", pid: process.pid },
+    });
+    db.prepare("update process set renewed_at = ?").run(Math.floor(performance.timeOrigin) - 1_000);
     expect((await openDevice(first)).epoch).toBe(second.epoch + 1n);
+  });
+
+  it("is kept from another thread of its process", async () => {
+    const path = newPath();
+    const device = await openDevice(await readyStore(path));
+    const worker = new Worker(new URL("worker.ts", import.meta.url), { workerData: path });
+    const [answer] = await once(worker, "message");
+    await worker.terminate();
+    expect(answer).toBe("ERR_KEY_STORE_LEASE_HELD");
+    await device.commit([put("a", "1")]);
+    expect(device.revision).toBe(1n);
   });
 
   it("of a process on another host lasts until its time limit", async () => {
