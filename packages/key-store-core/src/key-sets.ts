@@ -117,21 +117,25 @@ export class KeySets {
     // A number first, which costs little: a million keys are not begun with.
     const reserved = (await this.#base.count(collection)) * KEY_BYTES;
     if (!this.#budget.take(reserved)) return undefined;
-    const keys = new Set<string>();
-    let bytes = 0;
-    let range: KeyRange = {};
-    for (;;) {
-      const records = await this.#base.list(collection, range, { limit: PAGE, keysOnly: true });
-      for (const { key } of records) {
-        bytes += key.byteLength;
-        keys.add(toText(key));
+    let kept = false;
+    try {
+      const keys = new Set<string>();
+      let bytes = 0;
+      let range: KeyRange = {};
+      for (;;) {
+        const records = await this.#base.list(collection, range, { limit: PAGE, keysOnly: true });
+        for (const { key } of records) {
+          bytes += key.byteLength;
+          keys.add(toText(key));
+        }
+        const last = records.at(-1);
+        if (last === undefined || records.length < PAGE) break;
+        range = { gt: last.key };
       }
-      const last = records.at(-1);
-      if (last === undefined || records.length < PAGE) break;
-      range = { gt: last.key };
+      kept = this.#budget.take(bytes);
+      return kept ? { keys, bytes: reserved + bytes } : undefined;
+    } finally {
+      if (!kept) this.#budget.giveBack(reserved);
     }
-    if (this.#budget.take(bytes)) return { keys, bytes: reserved + bytes };
-    this.#budget.giveBack(reserved);
-    return undefined;
   }
 }

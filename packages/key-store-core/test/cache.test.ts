@@ -53,6 +53,22 @@ describe("the read cache", () => {
     expect(counters.snapshot()).toMatchObject({ cacheHits: 3, cacheMisses: 1, cacheHitRate: 0.75 });
   });
 
+  it("has room for keys again after reading them has failed", async () => {
+    const { base, cache, memory, commit } = scene(80_000);
+    await commit(Array.from({ length: 200 }, (_, n) => put(numbered(n), numbered(n))));
+    const list = base.list.bind(base);
+    base.list = () => Promise.reject(new Error("the listing failed"));
+    const absent = Array.from({ length: 20 }, (_, n) => numbered(1_000 + n));
+    await expect(cache.getMany("a", absent)).rejects.toThrow("the listing failed");
+    cache.close();
+    base.list = list;
+    const again = new ReadCache(base, memory, new Counters());
+    await again.getMany("a", absent);
+    base.reads = 0;
+    expect(await again.getMany("a", [numbered(2_000)])).toEqual([undefined]);
+    expect(base.reads).toBe(0);
+  });
+
   it("keeps nothing of a read that a commit overtook", async () => {
     const { base, cache, commit } = scene();
     const late = Promise.withResolvers<void>();
