@@ -9,7 +9,7 @@ import {
 } from "@holdfast/key-store-core";
 import { hex, text, toHex } from "./bytes.ts";
 import { rejectsWith } from "./expect.ts";
-import { DEVICE, type Define, put, SESSIONS } from "./scene.ts";
+import { DEVICE, type Define, open, put, SESSIONS } from "./scene.ts";
 
 const LONG_KEY = new Uint8Array(MAX_KEY_BYTES + 1);
 const LONE_SURROGATE = "\ud800";
@@ -112,6 +112,31 @@ export function argumentTests(define: Define): void {
       assert.equal(toHex(await device.get(SESSIONS, key)), toHex(text("1")));
     },
   );
+
+  define("options, lists and work that are none are refused and do not poison", async (scene) => {
+    const store = await scene.store();
+    const none = null as never;
+    for (const refused of [
+      () => store.openDevice(DEVICE, none),
+      () => store.openDevice(DEVICE, { signal: {} as AbortSignal }),
+      () => store.openDevice(DEVICE, { signal: none }),
+      () => store.openForMove(DEVICE, none),
+    ]) {
+      await rejectsWith("ERR_KEY_STORE_INVALID_ARGUMENT", refused);
+    }
+    assert.deepEqual(await store.listDevices(), []);
+    const device = await open(store);
+    for (const [what, call] of Object.entries({
+      "no keys": () => device.getMany(SESSIONS, none),
+      "keys that are a string": () => device.getMany(SESSIONS, "ab" as never),
+      "no changes": () => device.commit(none),
+      "changes that are a number": () => device.commit(7 as never),
+      "no change": () => device.commit([none]),
+      "no work": () => device.batch(none),
+    })) {
+      await assertRefused(device, what, call);
+    }
+  });
 
   define("a commit whose last change is invalid changes nothing and does not poison", async (scene) => {
     const device = await scene.device();

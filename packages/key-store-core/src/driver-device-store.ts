@@ -102,6 +102,7 @@ export class DriverDeviceStore implements MovableDevice {
 
   async getMany(collection: string, keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
     checkCollection(collection);
+    if (!Array.isArray(keys)) invalid("keys are an array");
     keys.forEach(checkKey);
     return this.#track((reader) => reader.getMany(collection, keys));
   }
@@ -157,6 +158,7 @@ export class DriverDeviceStore implements MovableDevice {
   }
 
   async batch<T>(work: () => Promise<T>): Promise<T> {
+    if (typeof work !== "function") invalid("the work of a batch is a function");
     if (isInsideBatchOf(this)) {
       invalid("a batch was begun inside a batch of the same device store: the outer one is the commit");
     }
@@ -176,6 +178,7 @@ export class DriverDeviceStore implements MovableDevice {
 
   #overlayOf(changes: Iterable<Change>): Overlay {
     const overlay = new Overlay(this.#reader);
+    if (typeof changes?.[Symbol.iterator] !== "function") invalid("changes are an iterable");
     for (const change of changes) {
       checkChange(change);
       overlay.apply(change);

@@ -20,14 +20,14 @@ import type {
   OpenForMoveOptions,
   Persistence,
 } from "./key-store.ts";
-import type { Logger } from "./logger.ts";
+import { type Logger, loggerOf, logUnavailable } from "./logger.ts";
 import { HighWaterMarks } from "./marks.ts";
 import { type CompleteOptions, type KeyStoreOptions, keyStoreOptions } from "./options.ts";
 import { holderName, isBehind, leaseHeld, movedAway, nameOf, rolledBack } from "./refusal.ts";
 import { retrying } from "./retry.ts";
 import type { EngineInfo, KeyStoreStats, KeyStoreUsage } from "./stats.ts";
 import { Backoff, Deadline, within } from "./timing.ts";
-import { checkDevice, invalid } from "./validate.ts";
+import { checkDevice, checkOptions, checkSignal, invalid } from "./validate.ts";
 
 type Acquired = Extract<AcquireOutcome, { outcome: "acquired" }>;
 
@@ -59,6 +59,7 @@ export class DriverKeyStore implements KeyStore {
     this.#driver = driver;
     this.#options = keyStoreOptions(options);
     this.#logger = this.#options.logger;
+    loggerOf.set(this, options.logger);
     this.#cache = cacheMemory(this.#options.cacheBytes);
     this.#marks = new HighWaterMarks(this.#options, () => this.storeId);
   }
@@ -96,14 +97,14 @@ export class DriverKeyStore implements KeyStore {
   }
 
   async openDevice(device: DeviceRef, options: OpenDeviceOptions = {}): Promise<DeviceStore | null> {
-    const { create = "if-missing", acceptRollback = false } = options;
+    const { create = "if-missing", acceptRollback = false } = checkOptions(options);
     if (create !== "if-missing" && create !== "never") invalid('create is "if-missing" or "never"');
     if (typeof acceptRollback !== "boolean") invalid("acceptRollback is true or false");
     return this.#openAs(device, options, { create: create === "if-missing", acceptRollback });
   }
 
   async openForMove(device: DeviceRef, options: OpenForMoveOptions = {}): Promise<MovableDevice | null> {
-    const { created } = options;
+    const { created } = checkOptions(options);
     return this.#openAs(device, options, { create: created !== undefined, created, forMove: true });
   }
 
@@ -118,7 +119,7 @@ export class DriverKeyStore implements KeyStore {
     if (lease !== "wait" && lease !== "fail" && lease !== "take-over")
       invalid('lease is "wait", "fail" or "take-over"');
     if (typeof waitMs !== "number" || !(waitMs >= 0)) invalid("waitMs is a number of milliseconds, 0 or more");
-    signal?.throwIfAborted();
+    checkSignal(signal)?.throwIfAborted();
     if (!this.#initialised) return null;
 
     const request = { ...how, device: ref, holder: this.#newHolder(), force: lease === "take-over" };
@@ -345,9 +346,7 @@ export class DriverKeyStore implements KeyStore {
     if (before.state === "unavailable" && before.reason === reason) return;
     const since = before.state === "unavailable" ? before.since : new Date();
     this.#status = Object.freeze({ state: "unavailable", reason, code, since });
-    // Absence is an everyday thing; a store that is there and cannot be used needs somebody to act.
-    const level = code === "ERR_KEY_STORE_UNAVAILABLE" ? "warn" : "error";
-    this.#logger[level](`${this.name} key store unavailable: ${reason}`);
+    logUnavailable(this.#logger, this.name, code, reason);
   }
 
   #newHolder(): LeaseHolder {

@@ -36,7 +36,8 @@ export type {
   OpenForMoveOptions,
   Persistence,
 } from "./key-store.ts";
-export { type Logger, silentLogger } from "./logger.ts";
+/** @internal */
+export { type Logger, safeLogger, silentLogger } from "./logger.ts";
 export { type KeyStoreOptions, numberOption } from "./options.ts";
 /** @internal */
 export { Overlay } from "./overlay.ts";

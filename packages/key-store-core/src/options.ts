@@ -1,5 +1,5 @@
 import { KeyStoreError } from "./errors.ts";
-import { type Logger, silentLogger } from "./logger.ts";
+import { type Logger, safeLogger } from "./logger.ts";
 import type { RollbackWitness } from "./witness.ts";
 
 /** What every key store takes, whatever its adapter. */
@@ -33,7 +33,7 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** A frozen copy of the options with every default in its place; `ERR_KEY_STORE_CONFIG` for one out of range. */
 export function keyStoreOptions(options: KeyStoreOptions): CompleteOptions {
-  const { label = "", logger = silentLogger, witness } = options;
+  const { label = "", logger, witness } = options;
   if (typeof label !== "string" || !label.isWellFormed() || label.includes("\0")) config("label", "a string");
   if (witness !== undefined && (typeof witness?.recall !== "function" || typeof witness.remember !== "function")) {
     config("witness", "{ recall, remember }");
@@ -41,7 +41,7 @@ export function keyStoreOptions(options: KeyStoreOptions): CompleteOptions {
   return Object.freeze({
     witness,
     label: label.slice(0, 200),
-    logger,
+    logger: safeLogger(logger),
     connectTimeoutMs: numberOption("connectTimeoutMs", options.connectTimeoutMs, 5_000, 1, MAX_TIMEOUT_MS),
     operationTimeoutMs: numberOption("operationTimeoutMs", options.operationTimeoutMs, 10_000, 1, MAX_TIMEOUT_MS),
     commitTimeoutMs: numberOption("commitTimeoutMs", options.commitTimeoutMs, 30_000, 1, MAX_TIMEOUT_MS),

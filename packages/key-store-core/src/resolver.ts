@@ -1,7 +1,8 @@
 import { asKeyStoreError, KeyStoreError, type KeyStoreErrorCode } from "./errors.ts";
 import type { KeyStore, KeyStoreMode } from "./key-store.ts";
-import { type Logger, silentLogger } from "./logger.ts";
+import { type Logger, loggerOf, logUnavailable, safeLogger } from "./logger.ts";
 import { Backoff } from "./timing.ts";
+import { checkOptions, invalid } from "./validate.ts";
 
 /** A store to try: one that is there, or how to make one, such as by importing an adapter that may not be installed. */
 export type KeyStoreCandidate = KeyStore | LazyKeyStore;
@@ -72,6 +73,9 @@ const DAMAGED: ReadonlySet<KeyStoreErrorCode | undefined> = new Set([
   "ERR_KEY_STORE_SCHEMA_TOO_NEW",
 ] as const);
 
+/** A logger that never throws, and the one that it is made of. */
+type ResolverLog = Logger & { readonly given: Logger | undefined };
+
 /** A candidate that was made, or the reason why it could not be. */
 type Made = { readonly name: string } & (
   | { readonly keyStore: KeyStore }
@@ -83,7 +87,11 @@ type Made = { readonly name: string } & (
  * each in order, under its own time limit, and answers with the first that is
  * ready. The others are closed.
  *
- * @throws `ERR_KEY_STORE_CONFIG` where a candidate is configured badly;
+ * What only a server can refuse (a wrong password, `fsync=off`, a missing
+ * right) is a reason to go on to the next, as absence is, and a line of level
+ * `error` that says so.
+ *
+ * @throws `ERR_KEY_STORE_CONFIG` for an option, or where the `create()` of a candidate throws it;
  * `ERR_KEY_STORE_CORRUPT`, `ERR_KEY_STORE_ROLLBACK` or
  * `ERR_KEY_STORE_SCHEMA_TOO_NEW` where one is there and cannot be used: damage is
  * not absence; `ERR_KEY_STORE_UNAVAILABLE` where none is ready, or where the
@@ -94,17 +102,17 @@ export async function resolveKeyStore(
   candidates: readonly KeyStoreCandidate[],
   options: ResolveOptions = {},
 ): Promise<ResolvedKeyStore> {
-  const { onUnavailable = "fallback", closeGiven = true, logger = silentLogger } = options;
-  if (candidates.length === 0) {
-    throw new KeyStoreError("ERR_KEY_STORE_INVALID_ARGUMENT", "there is no key store to choose from");
-  }
+  const { onUnavailable = "fallback", closeGiven = true, logger } = checkOptions(options);
+  if (!Array.isArray(candidates) || candidates.length === 0) invalid("there is no key store to choose from");
+  if (!candidates.every(isCandidate)) invalid("a key store to choose from is a KeyStore, or { name, create }");
   if (onUnavailable !== "fallback" && onUnavailable !== "wait" && onUnavailable !== "fail") {
     throw new KeyStoreError("ERR_KEY_STORE_CONFIG", 'onUnavailable must be "fallback", "wait" or "fail"');
   }
+  const log = { given: logger, ...safeLogger(logger) };
   const made = await Promise.all(candidates.map(make));
   let chosen: KeyStore | undefined;
   try {
-    const resolved = await choose(made, onUnavailable, logger);
+    const resolved = await choose(made, onUnavailable, log);
     chosen = resolved.keyStore;
     return resolved;
   } finally {
@@ -137,6 +145,10 @@ export async function waitUntilReady(
   }
 }
 
+function isCandidate(candidate: KeyStoreCandidate | null | undefined): boolean {
+  return typeof candidate === "object" && candidate !== null && ("create" in candidate || "init" in candidate);
+}
+
 async function make(candidate: KeyStoreCandidate): Promise<Made> {
   const { name } = candidate;
   if (!("create" in candidate)) return { name, keyStore: candidate };
@@ -149,7 +161,11 @@ async function make(candidate: KeyStoreCandidate): Promise<Made> {
   }
 }
 
-async function choose(made: readonly Made[], onUnavailable: OnUnavailable, logger: Logger): Promise<ResolvedKeyStore> {
+async function choose(
+  made: readonly Made[],
+  onUnavailable: OnUnavailable,
+  logger: ResolverLog,
+): Promise<ResolvedKeyStore> {
   const attempts: ResolveAttempt[] = [];
   for (const candidate of made) {
     const preferred = attempts.length === 0;
@@ -172,17 +188,19 @@ async function choose(made: readonly Made[], onUnavailable: OnUnavailable, logge
   throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", `no key store is available (${story})`);
 }
 
-async function attemptOn(candidate: Made, logger: Logger): Promise<ResolveAttempt> {
+async function attemptOn(candidate: Made, logger: ResolverLog): Promise<ResolveAttempt> {
   const { name, keyStore } = candidate;
   if (keyStore === undefined) {
     const { code, message } = candidate.failure;
-    logger.warn(`${name} key store unavailable: ${message}`);
+    logUnavailable(logger, name, code, message);
     return { name, available: false, reason: message, code };
   }
   const available = await keyStore.init();
-  throwIfDamaged(keyStore);
   const { status } = keyStore;
   const failed = status.state === "unavailable" ? status : undefined;
+  // The reason must be heard, though the store was made without a logger.
+  if (failed && loggerOf.get(keyStore) !== logger.given) logUnavailable(logger, name, failed.code, failed.reason);
+  throwIfDamaged(keyStore);
   return { name, available, reason: failed?.reason, code: failed?.code };
 }
 

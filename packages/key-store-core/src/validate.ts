@@ -24,6 +24,17 @@ function checkText(what: string, text: unknown, maxBytes: number): asserts text 
   if (text.includes("\0") || !text.isWellFormed()) invalid(`${what} must be well-formed Unicode without U+0000`);
 }
 
+/** The options themselves, which are an object. */
+export function checkOptions<Options>(options: Options): Options {
+  if (typeof options !== "object" || options === null) invalid("options are an object");
+  return options;
+}
+
+export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal !== undefined && typeof signal?.throwIfAborted !== "function") invalid("signal is an AbortSignal");
+  return signal;
+}
+
 /** A copy of a valid device reference. */
 export function checkDevice(device: DeviceRef): DeviceRef {
   if (typeof device !== "object" || device === null) invalid("a device is { userId, deviceId }");

@@ -87,6 +87,54 @@ describe("resolving a key store", () => {
     expect(logger.log.at(-1)).toBe("info Running in development mode without key persistence");
   });
 
+  it.each([
+    ["warn", "ERR_KEY_STORE_UNAVAILABLE"],
+    ["error", "ERR_KEY_STORE_CONFIG"],
+  ] as const)(
+    "says in a line of level %s why a store without a logger of its own is passed over: %s",
+    async (level, code) => {
+      const refused = async () => {
+        throw new KeyStoreError(code, "password authentication failed");
+      };
+      const logger = lines();
+      const said = `${level} PostgreSQL key store unavailable: password authentication failed`;
+      const [, , memory] = stores(logger, refused);
+      const silent = new DriverKeyStore(driver("PostgreSQL", "production", refused));
+      const resolved = await resolveKeyStore([silent, memory], { logger });
+      expect(resolved).toMatchObject({ mode: "ephemeral", degraded: true });
+      expect(resolved.attempts[0]).toMatchObject({ code, reason: "password authentication failed" });
+      expect(logger.log).toEqual([said, "info Running in development mode without key persistence"]);
+
+      const [telling, , other] = stores(logger, refused);
+      await resolveKeyStore([telling, other], { logger });
+      expect(logger.log.filter((line) => line === said)).toHaveLength(2);
+      const lazy = {
+        name: "PostgreSQL",
+        create: async () => new DriverKeyStore(driver("PostgreSQL", "production", refused)),
+      };
+      await resolveKeyStore([lazy, stores(logger, there)[2]], { logger });
+      expect(logger.log.filter((line) => line === said)).toHaveLength(3);
+    },
+  );
+
+  it.each([[null], [[]], [[null]], [[undefined]], [["memory"]], [[{}]]])(
+    "refuses what is no list of candidates: %o",
+    async (candidates) => {
+      await expect(resolveKeyStore(candidates as never)).rejects.toMatchObject({
+        code: "ERR_KEY_STORE_INVALID_ARGUMENT",
+      });
+    },
+  );
+
+  it("refuses options and a logger that are none", async () => {
+    const [, , memory] = stores(lines(), away);
+    await expect(resolveKeyStore([memory], null as never)).rejects.toMatchObject({
+      code: "ERR_KEY_STORE_INVALID_ARGUMENT",
+    });
+    const logger = { info() {} } as unknown as Logger;
+    await expect(resolveKeyStore([memory], { logger })).rejects.toMatchObject({ code: "ERR_KEY_STORE_CONFIG" });
+  });
+
   it("counts memory as available where it was asked for", async () => {
     const [, , memory] = stores(lines(), away);
     expect(await resolveKeyStore([memory])).toMatchObject({
@@ -177,6 +225,23 @@ describe("resolving a key store", () => {
 });
 
 describe("a logger", () => {
+  it("that throws breaks nothing", async () => {
+    const full = () => {
+      throw new Error("no space left on device");
+    };
+    const logger: Logger = { debug: full, info: full, warn: full, error: full };
+    const [postgres, sqlite] = stores(logger, away);
+    expect(await resolveKeyStore([postgres, sqlite], { logger })).toMatchObject({ keyStore: sqlite, degraded: true });
+    await sqlite.close();
+  });
+
+  it.each([[{}], [null], ["console"], [{ ...lines(), error: undefined }]])("that is none is refused: %o", (logger) => {
+    const options = { logger: logger as unknown as Logger };
+    expect(() => new DriverKeyStore(driver("SQLite", "development", there), options)).toThrow(
+      expect.objectContaining({ code: "ERR_KEY_STORE_CONFIG" }),
+    );
+  });
+
   it("may be console or pino as they are", async () => {
     const written: string[] = [];
     const logger: Logger = pino({ base: null, timestamp: false }, { write: (line: string) => void written.push(line) });

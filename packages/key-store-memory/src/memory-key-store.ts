@@ -21,10 +21,10 @@ export class MemoryKeyStore extends DriverKeyStore {
     if (typeof options !== "object" || options === null) {
       throw new KeyStoreError("ERR_KEY_STORE_CONFIG", "MemoryKeyStore takes an object of options, or nothing");
     }
-    const { storage = new MemoryStorage() } = options;
+    const { storage = new MemoryStorage(), cacheBytes = 0 } = options;
     if (!(storage instanceof MemoryStorage)) {
       throw new KeyStoreError("ERR_KEY_STORE_CONFIG", "the key store option storage must be a MemoryStorage");
     }
-    super(new MemoryDriver(storage), { cacheBytes: 0, ...options });
+    super(new MemoryDriver(storage), { ...options, cacheBytes });
   }
 }

@@ -45,6 +45,14 @@ it("shows a second store on the same storage what the first committed", async ()
   expect([again.epoch, again.revision]).toEqual([2n, 1n]);
 });
 
+it.each([[{}], [{ cacheBytes: undefined }]])("keeps no read cache unless it is asked for one: %o", async (options) => {
+  await using store = await ready(new MemoryKeyStore(options));
+  const device = await opened(store);
+  for (let reads = 0; reads < 3; reads++) await device.get("sessions", bytes("a"));
+  const { counters } = await store.stats();
+  expect([counters.reads, counters.cacheHits, counters.cacheMisses]).toEqual([3, 0, 0]);
+});
+
 it("keeps two storages apart", async () => {
   await using first = await ready(new MemoryKeyStore());
   await (await opened(first)).commit([put("sessions", "a", "1")]);

@@ -14,7 +14,7 @@ import {
   nameOf,
   type OpenDeviceOptions,
   peerName,
-  silentLogger,
+  safeLogger,
 } from "@holdfast/key-store-core";
 import { type Copied, copyRecords } from "./copy-records.ts";
 
@@ -95,14 +95,14 @@ class Move {
     peers: { readonly from: MovePeer; readonly to: MovePeer },
     options: MoveDeviceOptions,
   ) {
-    const { onConflict = "fail", logger = silentLogger } = options;
+    const { onConflict = "fail", logger } = options;
     if (onConflict !== "fail" && onConflict !== "archive-target" && onConflict !== "archive-source") {
       invalid('onConflict is "fail", "archive-target" or "archive-source"');
     }
     this.#device = device;
     this.#peers = peers;
     this.#options = { ...options, onConflict };
-    this.#logger = logger;
+    this.#logger = safeLogger(logger);
   }
 
   async run(source: MovableDevice): Promise<MoveResult> {

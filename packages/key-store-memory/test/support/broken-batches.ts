@@ -177,6 +177,11 @@ export const brokenBatches: readonly BrokenStore[] = [
     },
   },
   {
+    that: "fails by accident where it is given no changes",
+    caughtBy: "options, lists and work that are none are refused and do not poison",
+    deviceStore: (inner) => ({ commit: async (changes) => inner.commit([...changes]) }),
+  },
+  {
     that: "takes gt with gte",
     caughtBy: "collection names, keys, ranges and pages outside the contract are refused and do not poison",
     deviceStore: (inner) => ({
