@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { InFlight } from "./in-flight.ts";
 import { Overlay } from "./overlay.ts";
 import type { RecordReader } from "./records.ts";
+import { invalid } from "./validate.ts";
 
 /** Where code runs that a batch called: the device store of the batch, until its work has settled. */
 interface BatchScope {
@@ -11,9 +12,10 @@ interface BatchScope {
 /** The batches that code runs inside of: of several device stores, where one's was begun in another's. */
 const scopes = new AsyncLocalStorage<readonly BatchScope[]>();
 
-/** Whether the calling code runs inside the work of a batch of `owner`, so that waiting for that batch would never end. */
-export function isInsideBatchOf(owner: object): boolean {
-  return scopes.getStore()?.some((scope) => scope.owner === owner) ?? false;
+/** Throws where the calling code runs inside the work of a batch of `owner`, so that waiting for that batch would never end. */
+export function refuseInsideBatchOf(owner: object, what: string): void {
+  if (!scopes.getStore()?.some((scope) => scope.owner === owner)) return;
+  invalid(`${what} inside a batch of the same device, and would wait for itself`);
 }
 
 /** Runs code that belongs to no batch, although something inside one has called for it. */

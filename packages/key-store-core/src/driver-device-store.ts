@@ -1,4 +1,4 @@
-import { Batch, isInsideBatchOf, outsideBatches } from "./batch.ts";
+import { Batch, outsideBatches, refuseInsideBatchOf } from "./batch.ts";
 import { type CacheMemory, ReadCache } from "./cache.ts";
 import type { Counters } from "./counters.ts";
 import { DirectReader } from "./direct-reader.ts";
@@ -41,7 +41,7 @@ export interface DeviceStoreContext {
   /** Told of every state that the database has acknowledged. */
   readonly acknowledged: (mark: HighWaterMark) => void;
   /** Told of another name that the device was given. */
-  readonly renamed: () => void;
+  readonly renamed: () => Promise<void>;
   /** Told of every failure and, with no argument, of every success against the database. */
   readonly observe: (failure?: KeyStoreError) => void;
   readonly onClose: () => Promise<void>;
@@ -144,7 +144,7 @@ export class DriverDeviceStore implements MovableDevice {
     this.#move = move;
     if (device === this.#device) return;
     this.#device = device;
-    this.#context.renamed();
+    await this.#context.renamed();
   }
 
   async commit(changes: Iterable<Change>): Promise<void> {
@@ -159,15 +159,13 @@ export class DriverDeviceStore implements MovableDevice {
 
   async batch<T>(work: () => Promise<T>): Promise<T> {
     if (typeof work !== "function") invalid("the work of a batch is a function");
-    if (isInsideBatchOf(this)) {
-      invalid("a batch was begun inside a batch of the same device store: the outer one is the commit");
-    }
+    refuseInsideBatchOf(this, "a batch was begun");
     this.#usable();
     return this.#inFlight.track(this.#batches.run(() => this.#runBatch(work)));
   }
 
   async close(): Promise<void> {
-    if (isInsideBatchOf(this)) invalid("a device store was closed inside its own batch, which would wait for itself");
+    refuseInsideBatchOf(this, "a device store was closed");
     this.#closing ??= this.#close();
     return this.#closing;
   }

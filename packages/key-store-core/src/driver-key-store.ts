@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { isInsideBatchOf } from "./batch.ts";
+import { refuseInsideBatchOf } from "./batch.ts";
 import { type CacheMemory, cacheMemory } from "./cache.ts";
 import { Counters } from "./counters.ts";
 import type { AcquireOutcome, AcquireRequest, HighWaterMark, KeyStoreDriver } from "./driver.ts";
@@ -20,14 +20,15 @@ import type {
   OpenForMoveOptions,
   Persistence,
 } from "./key-store.ts";
-import { type Logger, loggerOf, logUnavailable } from "./logger.ts";
+import type { Logger } from "./logger.ts";
 import { HighWaterMarks } from "./marks.ts";
 import { type CompleteOptions, type KeyStoreOptions, keyStoreOptions } from "./options.ts";
 import { holderName, isBehind, leaseHeld, movedAway, nameOf, rolledBack } from "./refusal.ts";
 import { retrying } from "./retry.ts";
+import { loggerOf, logUnavailable } from "./safe-logger.ts";
 import type { EngineInfo, KeyStoreStats, KeyStoreUsage } from "./stats.ts";
 import { Backoff, Deadline, within } from "./timing.ts";
-import { checkDevice, checkOptions, checkSignal, invalid } from "./validate.ts";
+import { checkDevice, checkOneOf, checkOptions, checkSignal, invalid } from "./validate.ts";
 
 type Acquired = Extract<AcquireOutcome, { outcome: "acquired" }>;
 
@@ -98,7 +99,7 @@ export class DriverKeyStore implements KeyStore {
 
   async openDevice(device: DeviceRef, options: OpenDeviceOptions = {}): Promise<DeviceStore | null> {
     const { create = "if-missing", acceptRollback = false } = checkOptions(options);
-    if (create !== "if-missing" && create !== "never") invalid('create is "if-missing" or "never"');
+    checkOneOf("create", create, "if-missing", "never");
     if (typeof acceptRollback !== "boolean") invalid("acceptRollback is true or false");
     return this.#openAs(device, options, { create: create === "if-missing", acceptRollback });
   }
@@ -116,8 +117,7 @@ export class DriverKeyStore implements KeyStore {
     this.#throwIfClosed();
     const ref = checkDevice(device);
     const { lease = "wait", waitMs = 60_000, signal } = options;
-    if (lease !== "wait" && lease !== "fail" && lease !== "take-over")
-      invalid('lease is "wait", "fail" or "take-over"');
+    checkOneOf("lease", lease, "wait", "fail", "take-over");
     if (typeof waitMs !== "number" || !(waitMs >= 0)) invalid("waitMs is a number of milliseconds, 0 or more");
     checkSignal(signal)?.throwIfAborted();
     if (!this.#initialised) return null;
@@ -145,7 +145,7 @@ export class DriverKeyStore implements KeyStore {
       cache: request.forMove ? undefined : this.#cache,
       acknowledged: (known) => this.#marks.acknowledged(device, known),
       // What has the name from now on is another device.
-      renamed: () => void this.#inFlight.track(this.#marks.forget(device)),
+      renamed: () => this.#marks.forget(device),
       observe: (failure) => this.#observe(failure),
       onClose: async () => {
         await this.#marks.flush(device);
@@ -190,10 +190,7 @@ export class DriverKeyStore implements KeyStore {
   }
 
   async close(): Promise<void> {
-    for (const store of this.#openStores) {
-      if (isInsideBatchOf(store))
-        invalid("a key store was closed inside a batch of its own, which would wait for itself");
-    }
+    for (const store of this.#openStores) refuseInsideBatchOf(store, "a key store was closed");
     this.#closing ??= this.#close();
     return this.#closing;
   }

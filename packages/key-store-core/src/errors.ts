@@ -1,47 +1,45 @@
 import type { LeaseHolder, MovePeer } from "./key-store.ts";
 
-/**
- * Every code that a key store may fail with, and whether the same call may
- * succeed later without anybody changing anything. This table decides
- * {@link KeyStoreError.retryable}; nothing else does.
- */
-const RETRYABLE = {
-  /** The database cannot be reached, or did not answer in time. */
-  ERR_KEY_STORE_UNAVAILABLE: true,
-  /** An option, address or environment variable is malformed. */
-  ERR_KEY_STORE_CONFIG: false,
-  /** Another process has taken the device over; this one must not write again. */
-  ERR_KEY_STORE_FENCED: false,
-  /** Another process holds the device's lease. */
-  ERR_KEY_STORE_LEASE_HELD: true,
-  /** An earlier operation on this device store failed; open the device again. */
-  ERR_KEY_STORE_POISONED: false,
-  /** The database holds an older state than one it has acknowledged, or may do so. */
-  ERR_KEY_STORE_ROLLBACK: false,
-  /** A move between stores has the device: it opens when `moveDevice` has finished. */
-  ERR_KEY_STORE_MOVING: false,
-  /** The device was moved to another store, for good. */
-  ERR_KEY_STORE_MOVED: false,
-  /** Both ends of a move hold the device, each with a content of its own. */
-  ERR_KEY_STORE_CONFLICT: false,
-  /** Stored bytes are not what was written. */
-  ERR_KEY_STORE_CORRUPT: false,
-  /** The key or passphrase does not open what is stored. */
-  ERR_KEY_STORE_WRONG_KEY: false,
-  /** The database was written by a later version of this library. */
-  ERR_KEY_STORE_SCHEMA_TOO_NEW: false,
-  /** There is no room left for the commit. */
-  ERR_KEY_STORE_DISK_FULL: false,
-  /** The key store or device store was closed. */
-  ERR_KEY_STORE_CLOSED: false,
-  /** No such device, and `create: "never"` was asked for. */
-  ERR_KEY_STORE_DEVICE_NOT_FOUND: false,
-  /** An argument is outside the contract; nothing was done. */
-  ERR_KEY_STORE_INVALID_ARGUMENT: false,
-} as const;
-
 /** A stable code: programs decide by it, messages are for people. */
-export type KeyStoreErrorCode = keyof typeof RETRYABLE;
+export type KeyStoreErrorCode =
+  /** The database cannot be reached, or did not answer in time. */
+  | "ERR_KEY_STORE_UNAVAILABLE"
+  /** An option, address or environment variable is malformed. */
+  | "ERR_KEY_STORE_CONFIG"
+  /** Another process has taken the device over; this one must not write again. */
+  | "ERR_KEY_STORE_FENCED"
+  /** Another process holds the device's lease. */
+  | "ERR_KEY_STORE_LEASE_HELD"
+  /** An earlier operation on this device store failed; open the device again. */
+  | "ERR_KEY_STORE_POISONED"
+  /** The database holds an older state than one it has acknowledged, or may do so. */
+  | "ERR_KEY_STORE_ROLLBACK"
+  /** A move between stores has the device: it opens when `moveDevice` has finished. */
+  | "ERR_KEY_STORE_MOVING"
+  /** The device was moved to another store, for good. */
+  | "ERR_KEY_STORE_MOVED"
+  /** Both ends of a move hold the device, each with a content of its own. */
+  | "ERR_KEY_STORE_CONFLICT"
+  /** Stored bytes are not what was written. */
+  | "ERR_KEY_STORE_CORRUPT"
+  /** The key or passphrase does not open what is stored. */
+  | "ERR_KEY_STORE_WRONG_KEY"
+  /** The database was written by a later version of this library. */
+  | "ERR_KEY_STORE_SCHEMA_TOO_NEW"
+  /** There is no room left for the commit. */
+  | "ERR_KEY_STORE_DISK_FULL"
+  /** The key store or device store was closed. */
+  | "ERR_KEY_STORE_CLOSED"
+  /** No such device, and `create: "never"` was asked for. */
+  | "ERR_KEY_STORE_DEVICE_NOT_FOUND"
+  /** An argument is outside the contract; nothing was done. */
+  | "ERR_KEY_STORE_INVALID_ARGUMENT";
+
+/**
+ * With what codes the same call may succeed later without anybody changing
+ * anything. This list decides {@link KeyStoreError.retryable}; nothing else does.
+ */
+const RETRYABLE: readonly KeyStoreErrorCode[] = ["ERR_KEY_STORE_UNAVAILABLE", "ERR_KEY_STORE_LEASE_HELD"];
 
 /** What a {@link KeyStoreError} carries beside its code and message. */
 export interface KeyStoreErrorOptions {
@@ -67,7 +65,7 @@ export class KeyStoreError extends Error {
   constructor(code: KeyStoreErrorCode, message: string, options: KeyStoreErrorOptions = {}) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.code = code;
-    this.retryable = RETRYABLE[code];
+    this.retryable = RETRYABLE.includes(code);
     this.holder = options.holder;
     this.peer = options.peer;
   }

@@ -36,8 +36,7 @@ export type {
   OpenForMoveOptions,
   Persistence,
 } from "./key-store.ts";
-/** @internal */
-export { type Logger, safeLogger, silentLogger } from "./logger.ts";
+export { type Logger, silentLogger } from "./logger.ts";
 export { type KeyStoreOptions, numberOption } from "./options.ts";
 /** @internal */
 export { Overlay } from "./overlay.ts";
@@ -64,6 +63,8 @@ export {
   resolveKeyStore,
   waitUntilReady,
 } from "./resolver.ts";
+/** @internal */
+export { safeLogger } from "./safe-logger.ts";
 export type {
   CollectionUsage,
   EngineInfo,

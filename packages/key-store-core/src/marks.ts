@@ -41,10 +41,10 @@ export class HighWaterMarks {
   }
 
   /** A device was opened. With `anew`, it is now so whatever was known of it before. */
-  async opened(device: DeviceRef, mark: HighWaterMark, anew: boolean): Promise<void> {
+  opened(device: DeviceRef, mark: HighWaterMark, anew: boolean): Promise<void> {
     const known = this.#of(device);
     known.mark = anew ? mark : latest(known.mark, mark);
-    await this.#tell(device, known.mark, anew);
+    return this.#tell(device, anew);
   }
 
   acknowledged(device: DeviceRef, mark: HighWaterMark): void {
@@ -53,36 +53,33 @@ export class HighWaterMarks {
     // An older opening of the device may hear of its last commit after a younger one has begun.
     known.mark = latest(known.mark, mark);
     if (this.#options.witness === undefined) return;
-    known.timer ??= setTimeout(() => void this.flush(device), TELL_AFTER_MS).unref();
+    known.timer ??= setTimeout(() => void this.#tell(device), TELL_AFTER_MS).unref();
   }
 
-  async forget(device: DeviceRef): Promise<void> {
-    const known = this.#of(device);
-    clearTimeout(known.timer);
-    known.mark = known.timer = undefined;
-    await this.#tell(device, undefined, true);
+  forget(device: DeviceRef): Promise<void> {
+    this.#of(device).mark = undefined;
+    return this.#tell(device, true);
   }
 
   /** Resolves when the witness has heard of what was acknowledged, or has failed to. */
   async flush(device: DeviceRef): Promise<void> {
-    const known = this.#of(device);
-    if (known.timer === undefined) return;
-    clearTimeout(known.timer);
-    known.timer = undefined;
-    await this.#tell(device, known.mark, false);
+    if (this.#of(device).timer !== undefined) await this.#tell(device);
   }
 
   /** A witness that cannot be told is said, and stops nobody: the commits are durable without it. */
-  async #tell(device: DeviceRef, mark: HighWaterMark | undefined, anew: boolean): Promise<void> {
+  async #tell(device: DeviceRef, anew = false): Promise<void> {
+    const known = this.#of(device);
+    clearTimeout(known.timer);
+    known.timer = undefined;
     const tell = () =>
       this.#ask(async (witness, storeId) => {
         // Another process may have the device by now, and have told of later commits than this one's.
         const told = anew ? undefined : await witness.recall(storeId, device);
-        const now = latest(told, mark);
-        if (now === undefined || now !== told) await witness.remember(storeId, device, now);
+        const mark = latest(told, known.mark);
+        if (anew || mark !== told) await witness.remember(storeId, device, mark);
       });
     try {
-      await this.#of(device).telling.run(tell);
+      await known.telling.run(tell);
     } catch (error) {
       this.#options.logger.warn(`The witness of rollbacks could not be told: ${messageOf(error)}`);
     }

@@ -1,5 +1,6 @@
-import { KeyStoreError } from "./errors.ts";
-import { type Logger, safeLogger } from "./logger.ts";
+import type { Logger } from "./logger.ts";
+import { safeLogger } from "./safe-logger.ts";
+import { config } from "./validate.ts";
 import type { RollbackWitness } from "./witness.ts";
 
 /** What every key store takes, whatever its adapter. */
@@ -38,13 +39,15 @@ export function keyStoreOptions(options: KeyStoreOptions): CompleteOptions {
   if (witness !== undefined && (typeof witness?.recall !== "function" || typeof witness.remember !== "function")) {
     config("witness", "{ recall, remember }");
   }
+  const timeout = (name: "connectTimeoutMs" | "operationTimeoutMs" | "commitTimeoutMs", fallback: number): number =>
+    numberOption(name, options[name], fallback, 1, MAX_TIMEOUT_MS);
   return Object.freeze({
     witness,
     label: label.slice(0, 200),
     logger: safeLogger(logger),
-    connectTimeoutMs: numberOption("connectTimeoutMs", options.connectTimeoutMs, 5_000, 1, MAX_TIMEOUT_MS),
-    operationTimeoutMs: numberOption("operationTimeoutMs", options.operationTimeoutMs, 10_000, 1, MAX_TIMEOUT_MS),
-    commitTimeoutMs: numberOption("commitTimeoutMs", options.commitTimeoutMs, 30_000, 1, MAX_TIMEOUT_MS),
+    connectTimeoutMs: timeout("connectTimeoutMs", 5_000),
+    operationTimeoutMs: timeout("operationTimeoutMs", 10_000),
+    commitTimeoutMs: timeout("commitTimeoutMs", 30_000),
     cacheBytes: Math.floor(
       numberOption("cacheBytes", options.cacheBytes, 48 * 1024 * 1024, 0, Number.MAX_SAFE_INTEGER),
     ),
@@ -58,8 +61,4 @@ export function numberOption(name: string, value: unknown, fallback: number, lea
     config(name, `a number from ${least} to ${most}`);
   }
   return value;
-}
-
-function config(name: string, shape: string): never {
-  throw new KeyStoreError("ERR_KEY_STORE_CONFIG", `the key store option ${name} must be ${shape}`);
 }

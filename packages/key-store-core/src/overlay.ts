@@ -43,8 +43,8 @@ class CollectionOverlay {
   }
 
   /** The parts of a range where the base is still to be seen, in order or from the end. */
-  gaps(range: TextRange, reverse = false): Iterable<TextRange> {
-    return this.#removed?.gaps(range, reverse) ?? [range];
+  gaps(range: TextRange): Iterable<TextRange> {
+    return this.#removed?.gaps(range) ?? [range];
   }
 
   put(key: Uint8Array, value: Uint8Array): void {
@@ -220,7 +220,8 @@ export class Overlay implements RecordReader, Iterable<Change> {
     if (isEmptyRange(within)) return [];
     // Taken before the first wait: what is applied meanwhile is not part of this answer.
     const mine = overlay.snapshot(within, reverse, page.limit);
-    const gaps = [...overlay.gaps(within, reverse)];
+    const gaps = [...overlay.gaps(within)];
+    if (reverse) gaps.reverse();
     const shadowed = new Set(mine.map(([text]) => text));
     const merged: StoredRecord[] = [];
     let next = 0;

@@ -1,7 +1,7 @@
 import { EMPTY, fromText, successor, toText } from "./bytes.ts";
 import type { ByteRange } from "./driver.ts";
 import type { KeyRange } from "./records.ts";
-import { type SortedMap, sortedMap } from "./sorted-map.ts";
+import { sortedMap } from "./sorted-map.ts";
 
 /** Every key there can be. */
 export const EVERYTHING: ByteRange = Object.freeze({ start: EMPTY, end: undefined });
@@ -77,13 +77,9 @@ export class RangeSet {
     for (const [start, end] of this.#ends.entries()) yield { start, end };
   }
 
-  /** What is left of `range` without this set, in order, or from its end. */
-  *gaps(range: TextRange, reverse = false): IterableIterator<TextRange> {
+  /** What is left of `range` without this set, in order. */
+  *gaps(range: TextRange): IterableIterator<TextRange> {
     if (isEmptyRange(range)) return;
-    yield* reverse ? this.#gapsDown(range) : this.#gapsUp(range);
-  }
-
-  *#gapsUp(range: TextRange): IterableIterator<TextRange> {
     let from: string | undefined = range.start;
     const before = this.#ends.getPairOrNextLower(from);
     if (before !== undefined && (before[1] === undefined || before[1] > from)) from = before[1];
@@ -97,29 +93,9 @@ export class RangeSet {
       from = next[1];
     }
   }
-
-  *#gapsDown(range: TextRange): IterableIterator<TextRange> {
-    let to = range.end;
-    for (;;) {
-      const below = to === undefined ? lastOf(this.#ends) : this.#ends.nextLowerPair(to);
-      if (below === undefined || (below[1] !== undefined && below[1] <= range.start)) {
-        if (to === undefined || range.start < to) yield { start: range.start, end: to };
-        return;
-      }
-      const [start, end] = below;
-      if (end !== undefined && (to === undefined || end < to)) yield { start: end, end: to };
-      if (start <= range.start) return;
-      to = start;
-    }
-  }
 }
 
 function later(a: string | undefined, b: string | undefined): string | undefined {
   if (a === undefined || b === undefined) return undefined;
   return a > b ? a : b;
-}
-
-function lastOf(tree: SortedMap<string | undefined>): [string, string | undefined] | undefined {
-  const last = tree.maxKey();
-  return last === undefined ? undefined : [last, tree.get(last)];
 }

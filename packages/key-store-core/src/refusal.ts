@@ -30,11 +30,10 @@ export function rolledBack(
   known: HighWaterMark | undefined,
   reason?: string,
 ): KeyStoreError {
-  const absent = `the key store has no ${nameOf(device)} any more, but revision ${known?.revision} was acknowledged: somebody deleted it, or the database was restored from a backup`;
+  const what = found.epoch === 0n ? "is gone" : `is at revision ${found.revision} (epoch ${found.epoch})`;
   const why =
     reason ??
-    (found.epoch === 0n ? absent : undefined) ??
-    `the key store holds ${nameOf(device)} at revision ${found.revision} (epoch ${found.epoch}), but revision ${known?.revision} (epoch ${known?.epoch}) was acknowledged: the database was restored from a backup or failed over to a replica that lags, or another process moved the device away and back`;
+    `${nameOf(device)} ${what}, but revision ${known?.revision} (epoch ${known?.epoch}) was acknowledged: the database was restored from a backup or failed over to a replica that lags, or somebody deleted the device, or moved it away and back`;
   const message = `${why}; do not go on with this device: log in as a new one, or, where nothing was lost, open it with acceptRollback`;
   return new KeyStoreError("ERR_KEY_STORE_ROLLBACK", message);
 }

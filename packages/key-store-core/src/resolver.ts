@@ -1,8 +1,9 @@
 import { asKeyStoreError, KeyStoreError, type KeyStoreErrorCode } from "./errors.ts";
 import type { KeyStore, KeyStoreMode } from "./key-store.ts";
-import { type Logger, loggerOf, logUnavailable, safeLogger } from "./logger.ts";
+import type { Logger } from "./logger.ts";
+import { loggerOf, logUnavailable, safeLogger } from "./safe-logger.ts";
 import { Backoff } from "./timing.ts";
-import { checkOptions, invalid } from "./validate.ts";
+import { checkOptions, config, invalid } from "./validate.ts";
 
 /** A store to try: one that is there, or how to make one, such as by importing an adapter that may not be installed. */
 export type KeyStoreCandidate = KeyStore | LazyKeyStore;
@@ -87,9 +88,8 @@ type Made = { readonly name: string } & (
  * each in order, under its own time limit, and answers with the first that is
  * ready. The others are closed.
  *
- * What only a server can refuse (a wrong password, `fsync=off`, a missing
- * right) is a reason to go on to the next, as absence is, and a line of level
- * `error` that says so.
+ * What only a server can refuse, such as a wrong password, counts as absence
+ * and is logged as an error.
  *
  * @throws `ERR_KEY_STORE_CONFIG` for an option, or where the `create()` of a candidate throws it;
  * `ERR_KEY_STORE_CORRUPT`, `ERR_KEY_STORE_ROLLBACK` or
@@ -103,10 +103,11 @@ export async function resolveKeyStore(
   options: ResolveOptions = {},
 ): Promise<ResolvedKeyStore> {
   const { onUnavailable = "fallback", closeGiven = true, logger } = checkOptions(options);
-  if (!Array.isArray(candidates) || candidates.length === 0) invalid("there is no key store to choose from");
-  if (!candidates.every(isCandidate)) invalid("a key store to choose from is a KeyStore, or { name, create }");
+  if (!Array.isArray(candidates) || candidates.length === 0 || !candidates.every(isCandidate)) {
+    invalid("the candidates are an array of key stores, or { name, create }, and at least one");
+  }
   if (onUnavailable !== "fallback" && onUnavailable !== "wait" && onUnavailable !== "fail") {
-    throw new KeyStoreError("ERR_KEY_STORE_CONFIG", 'onUnavailable must be "fallback", "wait" or "fail"');
+    config("onUnavailable", '"fallback", "wait" or "fail"');
   }
   const log = { given: logger, ...safeLogger(logger) };
   const made = await Promise.all(candidates.map(make));

@@ -90,7 +90,7 @@ export class Backoff {
   async pause(limitMs = Number.POSITIVE_INFINITY, signal?: AbortSignal): Promise<void> {
     const ms = Math.min(this.#nextMs * (1 - Math.random() / 2), limitMs);
     this.#nextMs = Math.min(this.#nextMs * 2, this.#maxMs);
-    await delay(ms, undefined, signal === undefined ? {} : { signal }).catch((error) => {
+    await delay(ms, undefined, { signal }).catch((error) => {
       throw signal?.reason ?? error;
     });
   }

@@ -16,6 +16,11 @@ export function invalid(message: string): never {
   throw new KeyStoreError("ERR_KEY_STORE_INVALID_ARGUMENT", message);
 }
 
+/** Throws `ERR_KEY_STORE_CONFIG` for an option. */
+export function config(name: string, shape: string): never {
+  throw new KeyStoreError("ERR_KEY_STORE_CONFIG", `the key store option ${name} must be ${shape}`);
+}
+
 function checkText(what: string, text: unknown, maxBytes: number): asserts text is string {
   if (typeof text !== "string" || text === "") invalid(`${what} must be a string that is not empty`);
   if (text.length > maxBytes || Buffer.byteLength(text) > maxBytes) {
@@ -28,6 +33,11 @@ function checkText(what: string, text: unknown, maxBytes: number): asserts text 
 export function checkOptions<Options>(options: Options): Options {
   if (typeof options !== "object" || options === null) invalid("options are an object");
   return options;
+}
+
+/** Throws unless an option is one of these. */
+export function checkOneOf<T extends string>(name: string, value: T, ...choices: readonly T[]): void {
+  if (!choices.includes(value)) invalid(`${name} is "${choices.join('" or "')}"`);
 }
 
 export function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
@@ -73,12 +83,11 @@ export function checkEntry(collection: string, key: Uint8Array, value: Uint8Arra
 }
 
 export function checkRange(range: KeyRange): void {
-  if (typeof range !== "object" || range === null) invalid("a range is { gt | gte, lt | lte }");
-  const { gt, gte, lt, lte } = range;
-  if (gt !== undefined && gte !== undefined) invalid("a range has gt or gte, not both");
-  if (lt !== undefined && lte !== undefined) invalid("a range has lt or lte, not both");
-  for (const bound of [gt, gte, lt, lte]) {
-    if (bound !== undefined && !(bound instanceof Uint8Array)) invalid("a range's bound is a Uint8Array");
+  const { gt, gte, lt, lte } = range ?? {};
+  const isTwice = (gt !== undefined && gte !== undefined) || (lt !== undefined && lte !== undefined);
+  const isBound = (bound: unknown): boolean => bound === undefined || bound instanceof Uint8Array;
+  if (typeof range !== "object" || range === null || isTwice || ![gt, gte, lt, lte].every(isBound)) {
+    invalid("a range is { gt or gte, lt or lte }, each a Uint8Array");
   }
 }
 

@@ -4,14 +4,15 @@ import { join } from "node:path";
 import type { HighWaterMark } from "./driver.ts";
 import { KeyStoreError, messageOf } from "./errors.ts";
 import type { DeviceRef } from "./key-store.ts";
+import { config } from "./validate.ts";
 
 /**
  * A place outside the database that remembers what the database has
  * acknowledged: what an older copy of the database, put back while no process
  * ran, cannot take back. It is asked at each opening of a device, and told of
- * openings and closings, and of commits once a second at the most. Each call
- * has the time limit of an operation: a device is not opened where `recall`
- * fails, and a `remember` that fails is a warning in the log.
+ * openings and closings, and of commits once a second at the most. Both
+ * methods have the time of an operation: where `recall` fails the opening does,
+ * where `remember` fails a warning is logged.
  */
 export interface RollbackWitness {
   /** The latest that is remembered of a device of a store; `undefined` where nothing is. */
@@ -28,9 +29,7 @@ export interface RollbackWitness {
  * @throws `ERR_KEY_STORE_CONFIG` without a directory; from its methods, where a file is not what this wrote, or cannot be reached
  */
 export function fileWitness(directory: string): RollbackWitness {
-  if (typeof directory !== "string" || directory === "") {
-    throw new KeyStoreError("ERR_KEY_STORE_CONFIG", "fileWitness takes the path of a directory");
-  }
+  if (typeof directory !== "string" || directory === "") config("witness", "fileWitness(directory)");
   const fileOf = (storeId: string, { userId, deviceId }: DeviceRef): string => {
     const name = createHash("sha256").update([storeId, userId, deviceId].join("\0")).digest("hex");
     return join(directory, `${name}.json`);
