@@ -2,6 +2,7 @@ import { types } from "node:util";
 import { Serializer } from "node:v8";
 import { blobMembers } from "./blob-members.ts";
 import { CborWriter } from "./cbor-writer.ts";
+import { decodeValue } from "./decode.ts";
 import { FORMAT } from "./format.ts";
 import { MetObjects } from "./met-objects.ts";
 import { mayBeNative } from "./native-objects.ts";
@@ -58,6 +59,7 @@ export function clone(value: unknown): Clone {
 export function ownClone(clone: Clone): Clone {
   if (!clone.shares) return clone;
   const { value, plain, attachments } = clone;
+  if (plain !== undefined) return { value: decodeValue(plain), shares: false, plain, attachments };
   const [copy, placeholders] = structuredClone([value, attachments.map((each) => each.placeholder)] as const);
   const own = attachments.map(({ original }, nth) => ({ placeholder: placeholders[nth] as object, original })); // as many
   return { value: copy, shares: false, plain, attachments: own };
