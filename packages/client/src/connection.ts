@@ -1,5 +1,4 @@
-import { setTimeout as pause } from "node:timers/promises";
-import { type Change, isKeyStoreError, messageOf } from "@holdfast/key-store-core";
+import { type Change, isKeyStoreError } from "@holdfast/key-store-core";
 import type { ClientMode, ModeEvent } from "./availability/client-mode.ts";
 import type { Running } from "./availability/running.ts";
 import type { Stores } from "./availability/stores.ts";
@@ -18,10 +17,9 @@ import { Outbox } from "./send/outbox.ts";
 import type { ClientSession } from "./session/client-session.ts";
 import type { ProcessedToDevice } from "./sync/durable-sync.ts";
 import { SyncLoop } from "./sync/sync-loop.ts";
-import { Trust } from "./trust/trust.ts";
-
-/** How long the other sides of verifications are told that this device goes away, in milliseconds. */
-const TRUST_ENDS_WITHIN_MS = 2_000;
+import type { BackupState } from "./trust/backup/key-backup.ts";
+import { DeviceTrust } from "./trust/device-trust.ts";
+import type { Trust } from "./trust/trust.ts";
 
 /** What a connection is made of. */
 export interface ConnectionParts {
@@ -31,6 +29,7 @@ export interface ConnectionParts {
   readonly stores: Stores;
   readonly handlers: Handlers<MatrixClientEvents>;
   readonly onMode: (event: ModeEvent) => void;
+  readonly onBackup: (state: BackupState) => void;
   readonly onError: (event: ErrorEvent) => void;
   /** The homeserver does not take this session any more: nothing will come from it. */
   readonly onSessionEnded: (error: unknown) => void;
@@ -46,14 +45,14 @@ export class Connection {
   readonly outbox: Outbox;
   readonly supervisor: Supervisor;
   readonly #parts: ConnectionParts;
+  readonly #trust: DeviceTrust;
   readonly #stopping = new AbortController();
   readonly #closing = new AbortController();
   readonly #firstSync = Promise.withResolvers<void>();
   #syncing: Promise<void> | undefined;
-  #trust: Trust | undefined;
 
   constructor(parts: ConnectionParts) {
-    const { api, session, options, onMode, stores } = parts;
+    const { api, session, options, onMode, onError, onBackup, stores } = parts;
     const { device } = session;
     const { logger } = options;
     const encryption = () => this.supervisor.encryption;
@@ -65,6 +64,15 @@ export class Connection {
     const [rooms, closing] = [this.rooms, this.#closing.signal];
     this.encryptor = new Encryptor({ rooms, encryption, logger, closing, shareKeysWith: options.shareKeysWith });
     this.outbox = new Outbox({ api, rooms, encryptor: this.encryptor, encryption, logger });
+    this.#trust = new DeviceTrust({
+      api,
+      logger,
+      onVerificationRequest: options.onVerificationRequest,
+      setUpTrust: options.setUpTrust,
+      sendToRoom: this.#sendToRoom,
+      onBackupState: onBackup,
+      onError,
+    });
     this.supervisor = new Supervisor({
       stores,
       device,
@@ -86,7 +94,7 @@ export class Connection {
 
   /** Whom the device that runs trusts; `undefined` while none does. */
   get trust(): Trust | undefined {
-    return this.#trust;
+    return this.#trust.current;
   }
 
   /**
@@ -158,7 +166,7 @@ export class Connection {
   async #stop(): Promise<void> {
     this.stopDelivering();
     // While what it has to say still goes out.
-    await this.#endTrust();
+    await this.#trust.close();
     this.#closing.abort();
     this.#firstSync.promise.catch(() => {});
     await this.#syncing;
@@ -200,7 +208,7 @@ export class Connection {
   }
 
   #onRunning(running: Running): void {
-    this.#beginTrust(running);
+    this.#trust.begin(running);
     this.#aside(running, "taking the outbox up again", () => this.outbox.resume());
   }
 
@@ -211,56 +219,22 @@ export class Connection {
     });
   }
 
-  /** A device of its own each time: trust begins with it, and ends with it. */
-  #beginTrust(running: Running): void {
-    const { encryption, ended } = running;
-    const { api, options, onError } = this.#parts;
-    const { logger, onVerificationRequest, setUpTrust } = options;
-    const trust = new Trust({ api, encryption, logger, onVerificationRequest, sendToRoom: this.#sendToRoom });
-    this.#trust = trust;
-    const end = (): void => {
-      if (this.#trust === trust) this.#trust = undefined;
-      trust.close().catch((error) => onError({ error, doing: "ending verifications" }));
-    };
-    if (ended.aborted) {
-      end();
-      return;
-    }
-    ended.addEventListener("abort", end, { once: true });
-    if (setUpTrust !== undefined) {
-      this.#aside(running, "setting up cross-signing and the backup of room keys", async () => {
-        await trust.setUp({ ...setUpTrust, signal: ended });
-      });
-      return;
-    }
-    trust.resume(ended).catch((error) => {
-      if (!ended.aborted) logger.info(`The backup of room keys could not be looked at: ${messageOf(error)}`);
-    });
-  }
-
-  /** A homeserver that does not answer is not waited for. */
-  async #endTrust(): Promise<void> {
-    const { logger } = this.#parts.options;
-    const ending = this.#trust?.close().catch((error) => logger.debug(`Ending verifications: ${messageOf(error)}`));
-    if (ending !== undefined) await Promise.race([ending, pause(TRUST_ENDS_WITHIN_MS, undefined, { ref: false })]);
-  }
-
   readonly #sendToRoom: SendToRoom = async ({ roomId, type, transactionId }, content) => {
     const { eventId } = await this.outbox.send(roomId, type, content, { transactionId });
     return eventId;
   };
 
   async #onRoomEvent(event: IncomingEvent): Promise<void> {
-    await this.#trust?.receiveRoomEvent(event);
+    await this.#trust.current?.receiveRoomEvent(event);
   }
 
   #onToDevice(messages: readonly ProcessedToDevice[]): void {
-    this.#trust?.receiveToDevice(messages).catch((error) => {
+    this.#trust.current?.receiveToDevice(messages).catch((error) => {
       if (!isKeyStoreError(error)) this.#parts.onError({ error, doing: "taking messages between devices in" });
     });
   }
 
   async #fetchKey({ roomId, sessionId }: RoomKey): Promise<boolean> {
-    return (await this.#trust?.backup.fetchKey(roomId, sessionId)) ?? false;
+    return (await this.#trust.current?.backup.fetchKey(roomId, sessionId)) ?? false;
   }
 }

@@ -2,6 +2,7 @@ import type { ModeEvent } from "./availability/client-mode.ts";
 import type { SenderTrust } from "./crypto/decrypt.ts";
 import type { JsonObject } from "./http/homeserver-api.ts";
 import type { RoomEvent, StrippedEvent } from "./sync/room-update.ts";
+import type { BackupState } from "./trust/backup/key-backup.ts";
 
 /** An event of a room, decrypted where it was encrypted. */
 export interface IncomingEvent {
@@ -95,6 +96,8 @@ export interface DeliveredEvents {
 export interface MatrixClientEvents extends DeliveredEvents {
   /** What serves the keys has changed. */
   readonly mode: ModeEvent;
+  /** Room keys go to a backup, or to another one than before, or to none any more. Told first when the device was opened. */
+  readonly backup: BackupState;
   /** Something went wrong that no call waits for. */
   readonly error: ErrorEvent;
 }

@@ -322,6 +322,7 @@ export class MatrixClient implements AsyncDisposable {
       stores: this.#stores,
       handlers: this.#handlers,
       onMode: (event) => this.#tell("mode", event),
+      onBackup: (state) => this.#tell("backup", state),
       onError: (event) => {
         logger.error(`While ${event.doing}: ${messageOf(event.error)}`);
         this.#tell("error", event);
@@ -347,7 +348,7 @@ export class MatrixClient implements AsyncDisposable {
   }
 
   /** What no handler takes is in the log; what a handler fails at is told there too, and goes no further. */
-  #tell<Name extends "mode" | "error">(name: Name, event: MatrixClientEvents[Name]): void {
+  #tell<Name extends "mode" | "backup" | "error">(name: Name, event: MatrixClientEvents[Name]): void {
     this.#handlers
       .emit(name, event)
       .catch((error) => this.#options.logger.error(`A handler of ${name} failed: ${messageOf(error)}`));

@@ -1,5 +1,7 @@
 import { type DevHomeserver, startDevHomeserver } from "@holdfast/dev-homeserver";
+import { delay, error } from "@holdfast/dev-homeserver/faults";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import type { UploadPace } from "../src/trust/backup/backup-upload.ts";
 import { type BackupState, KeyBackup } from "../src/trust/backup/key-backup.ts";
 import { CrossSigning } from "../src/trust/cross-signing/cross-signing.ts";
 import type { ImportProgress } from "../src/trust/room-keys/import-progress.ts";
@@ -14,20 +16,25 @@ beforeAll(async () => {
 });
 afterAll(() => homeserver.close());
 
+const ONE_KEY = "/room_keys/keys/{roomId}/{sessionId}";
+
 const secretStorageOf = (device: Device) => new SecretStorage({ api: device.api, userId: device.user.userId });
 
 /** A device's backup, and what it said of its state. It uploads when it is told to, not in the background. */
-function backupOf(device: Device, startMs = 1_000_000) {
+function backupOf(device: Device, pace: UploadPace = {}) {
   const states: BackupState[] = [];
+  const log: string[] = [];
+  const line = (message: string): void => void log.push(message);
   const backup = new KeyBackup({
     api: device.api,
     encryption: device.encryption,
     secretStorage: secretStorageOf(device),
-    pace: { startMs, betweenMs: 0 },
+    pace: { startMs: 1_000_000, betweenMs: 0, ...pace },
+    logger: { debug: line, info: line, warn: line, error: line },
     onState: (state) => void states.push(state),
   });
   onTestFinished(() => backup.close());
-  return { backup, states };
+  return { backup, states, log };
 }
 
 /** The room keys that the homeserver holds, in a fixed order. */
@@ -85,7 +92,7 @@ describe("a backup of room keys", () => {
       if (call.method === "PUT" && call.route.endsWith("/room_keys/keys")) stored.resolve();
       return outcome;
     });
-    const { backup } = backupOf(device, 1);
+    const { backup } = backupOf(device, { startMs: 1 });
     const { version } = await backup.create();
     const keys = await makeRoomKeys(device, 1);
     onTestFinished(stop);
@@ -105,10 +112,14 @@ describe("a backup of room keys", () => {
     expect(await exportedKeys(second)).toEqual([]);
     await backupOf(first).backup.upload();
     expect(await backup.fetchKey(key?.roomId ?? "", key?.sessionId ?? "")).toBe(true);
+    const asked = homeserver.faults.always({ path: ONE_KEY }, delay(0));
     expect(await backup.fetchKey(key?.roomId ?? "", "nothing")).toBe(false);
+    expect(await backup.fetchKey(key?.roomId ?? "", "nothing")).toBe(false);
+    expect(asked.count).toBe(1);
+    asked.remove();
     expect(await exportedKeys(second)).toEqual([key]);
     {
-      using _ = cutOnce(homeserver, "/room_keys/keys/{roomId}/{sessionId}", "before");
+      using _ = cutOnce(homeserver, ONE_KEY, "before");
       const failed = backup.fetchKey(other?.roomId ?? "", other?.sessionId ?? "");
       await expect(failed).rejects.toMatchObject({ code: "HOMESERVER_UNREACHABLE" });
     }
@@ -263,25 +274,77 @@ describe("a backup that is not to be trusted", () => {
   });
 });
 
+/** Two devices that are signed by their account, the first of which has made a backup. */
+async function signed(pace: UploadPace) {
+  const user = await newUser(homeserver, "alice");
+  const [first, second] = [await Device.of(user), await Device.of(user)];
+  const storage = await secretStorageOf(first).create();
+  await new CrossSigning(first).bootstrap({ storage });
+  const opened = await secretStorageOf(second).open({ recoveryKey: storage.recoveryKey });
+  await new CrossSigning(second).bootstrap({ storage: opened });
+  onTestFinished(async () => {
+    await first[Symbol.asyncDispose]();
+    await second[Symbol.asyncDispose]();
+  });
+  // What this device knows of the other one.
+  await new CrossSigning(first).status();
+  const made = backupOf(first, pace);
+  await made.backup.create();
+  return { first, second, ...made };
+}
+
 describe("a backup that another has taken the place of", () => {
-  it("is turned off by the first upload that is refused, and says so", async () => {
+  it("is turned off by the first upload that is refused, and says so, as it does once of what took its place", async () => {
     const user = await newUser(homeserver, "alice");
     await using first = await Device.of(user);
     await using second = await Device.of(user);
-    const { backup, states } = backupOf(first);
+    const { backup, states, log } = backupOf(first, { lookAgainMs: 1 });
     await backup.create();
     const keys = await makeRoomKeys(first, 1);
     await backupOf(second).backup.create({ replace: true });
     await expect(backup.upload()).rejects.toMatchObject({ errcode: "M_WRONG_ROOM_KEYS_VERSION" });
     await backup.upload();
     expect(await backedUp(first, "1")).toEqual([]);
+    const looks = homeserver.faults.always({ method: "GET", path: "/room_keys/version" }, delay(0));
+    onTestFinished(() => looks.remove());
+    await expect.poll(() => looks.count, { timeout: 5_000 }).toBeGreaterThanOrEqual(3);
     expect(states).toEqual([
       { state: "on", version: "1" },
       { state: "off", reason: "superseded" },
+      { state: "off", reason: "untrusted" },
     ]);
+    expect(log.filter((line) => line.includes("signed by nobody"))).toHaveLength(1);
     const { version } = await backup.create({ replace: true });
     await backup.upload();
     expect(await backedUp(first, version)).toEqual(keys);
+  });
+
+  it("gives way to it where this device trusts it, and all room keys go there", async () => {
+    const { first, second, backup, states } = await signed({ startMs: 1 });
+    await makeRoomKeys(first, 1);
+    await backup.upload();
+    const { version } = await backupOf(second).backup.create({ replace: true });
+    const keys = await makeRoomKeys(first, 2);
+    expect(keys).toHaveLength(2);
+    await expect.poll(() => backedUp(first, version), { timeout: 5_000 }).toEqual(keys);
+    expect(states).toEqual([
+      { state: "on", version: "1" },
+      { state: "off", reason: "superseded" },
+      { state: "on", version: "2" },
+    ]);
+  });
+
+  it("is looked for again while there is none, and while the homeserver does not say", async () => {
+    const { first, second, backup, states } = await signed({ startMs: 1, lookAgainMs: 1 });
+    await backup.upload();
+    await second.api.request("DELETE", "/v3/room_keys/version/1");
+    const keys = await makeRoomKeys(first, 1);
+    await expect.poll(() => states.at(-1), { timeout: 5_000 }).toEqual({ state: "off", reason: "none" });
+    const failing = homeserver.faults.next({ method: "GET", path: "/room_keys/version" }, error(500, "M_UNKNOWN"));
+    await failing.fired();
+    const { version } = await backupOf(second).backup.create();
+    await expect.poll(() => backedUp(first, version), { timeout: 5_000 }).toEqual(keys);
+    expect(states.at(-1)).toEqual({ state: "on", version });
   });
 
   it("goes off where it is deleted", async () => {

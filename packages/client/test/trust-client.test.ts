@@ -1,7 +1,9 @@
 import { error, holdRequest } from "@holdfast/dev-homeserver/faults";
 import { HomeserverClient } from "@holdfast/dev-homeserver/party";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { World } from "./support/world.ts";
+import type { BackupState } from "../src/trust/backup/key-backup.ts";
+import { newRecoveryKey } from "../src/trust/secrets/secret-storage.ts";
+import { type Watched, World } from "./support/world.ts";
 import { accepting } from "./trust/verifying.ts";
 
 let world: World;
@@ -90,6 +92,63 @@ describe("the trust of a client", () => {
     await Promise.all([mine.done, theirs.done]);
   });
 
+  it("says once that another device has replaced the identity that signed this one", async () => {
+    const alice = await world.user("alice");
+    const first = await world.connected(alice);
+    const recoveryKey = newRecoveryKey();
+    await first.client.trust.setUp({ recoveryKey });
+    const second = await world.connected(await loggedIn(alice, "alice"));
+    await resetBy(second, recoveryKey);
+    await first.until(() => first.errors.length > 0);
+    expect(second.errors).toEqual([]);
+    expect(first.errors).toMatchObject([
+      { error: { code: "NOT_SET_UP" }, doing: "noticing a new cross-signing identity" },
+    ]);
+    expect(first.log.filter((line) => line.startsWith("warn Cross-signing:"))).toHaveLength(1);
+    expect(await first.client.trust.setUp({ recoveryKey })).toMatchObject({ crossSigning: "imported" });
+    expect(await first.client.trust.crossSigning.status()).toMatchObject({ deviceSigned: true });
+    expect(first.errors).toHaveLength(1);
+  });
+
+  it("is set up again where another device has replaced the identity, and its keys can be opened", async () => {
+    const alice = await world.user("alice");
+    const setUpTrust = { recoveryKey: newRecoveryKey() };
+    const first = await world.connected(alice, { setUpTrust });
+    const done = { published: true, privateKeys: true, deviceSigned: true };
+    await expect.poll(() => first.client.trust.crossSigning.status(), { timeout: 20_000 }).toEqual(done);
+    await resetBy(await world.connected(await loggedIn(alice, "alice")), setUpTrust.recoveryKey);
+    const warned = () => first.log.filter((line) => line.startsWith("warn Cross-signing:"));
+    await expect.poll(warned, { timeout: 20_000 }).toHaveLength(1);
+    await expect.poll(() => first.client.trust.crossSigning.status(), { timeout: 20_000 }).toEqual(done);
+    expect(first.errors).toEqual([]);
+  });
+
+  it("takes room keys to the backup that another device has put in place of the one before, and opens it", async () => {
+    const alice = await world.user("alice");
+    const setUpTrust = { recoveryKey: newRecoveryKey() };
+    const first = world.client(alice, { setUpTrust });
+    const states: BackupState[] = [];
+    first.client.on("backup", (state) => void states.push(state));
+    await first.client.connect();
+    await expect.poll(() => first.client.trust.backup.hasKey(), { timeout: 20_000 }).toBe(true);
+    const second = await world.connected(await loggedIn(alice, "alice"));
+    await second.client.trust.setUp(setUpTrust);
+    const storage = await second.client.trust.secretStorage.open(setUpTrust);
+    await second.client.trust.backup.create({ replace: true, storage });
+    await first.say(await world.room([alice]), "kept in the new one");
+    await expect.poll(() => first.client.trust.backup.hasCurrentKey(), { timeout: 20_000 }).toBe(true);
+    await expect
+      .poll(async () => (await alice.call("GET", "/room_keys/version")).count, { timeout: 20_000 })
+      .toBeGreaterThanOrEqual(1);
+    expect(states).toEqual([
+      { state: "off", reason: "none" },
+      { state: "on", version: "1" },
+      { state: "off", reason: "superseded" },
+      { state: "on", version: "2" },
+    ]);
+    expect(first.errors).toEqual([]);
+  });
+
   it("brings room keys out of the backup, for events that another device read", async () => {
     const [alice, bob] = [await world.user("alice"), await world.user("bob")];
     const writer = await world.connected(alice);
@@ -125,6 +184,12 @@ async function comparing() {
   const theirs = await asked;
   await Promise.all([mine.shortAuthString, theirs.shortAuthString]);
   return { alice, asking, answering, mine, theirs };
+}
+
+/** Makes a new cross-signing identity of a client's account. */
+async function resetBy({ client }: Watched, recoveryKey: string): Promise<void> {
+  const storage = await client.trust.secretStorage.open({ recoveryKey });
+  await client.trust.crossSigning.bootstrap({ password: "password of alice", reset: true, storage });
 }
 
 /** The messages to devices that a user sends. */

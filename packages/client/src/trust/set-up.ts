@@ -72,7 +72,7 @@ async function backUp(
     return { state: "on", version };
   }
   if (storage === undefined) return state;
-  if (await backup.hasKey()) {
+  if (await backup.hasCurrentKey(signal)) {
     await backup.create({ storage, signal });
     return state;
   }

@@ -54,11 +54,16 @@ export class Trust implements AsyncDisposable {
    * Takes up what was there before: the backup, and a backup's key that another
    * device has sent. To be called when the device is opened.
    *
-   * @throws what requests and `Encryption.run` throw: may be called again
+   * @throws what requests and `Encryption.run` throw: the backup is then looked for again in the background
    */
   async resume(signal?: AbortSignal): Promise<void> {
-    await this.backup.takeSentKey(signal);
-    await this.backup.enable(signal);
+    try {
+      await this.backup.takeSentKey(signal);
+      await this.backup.enable(signal);
+    } catch (error) {
+      this.backup.lookAgain();
+      throw error;
+    }
   }
 
   /**

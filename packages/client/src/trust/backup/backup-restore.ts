@@ -1,14 +1,17 @@
 import type { BackupDecryptionKey } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { Encryption } from "../../crypto/encryption.ts";
-import type { HomeserverApi, JsonObject } from "../../http/homeserver-api.ts";
+import type { HomeserverApi, JsonObject, RequestOptions } from "../../http/homeserver-api.ts";
 import { isHomeserverError } from "../../http/homeserver-error.ts";
 import { path } from "../../http/path.ts";
 import { batchesOf, ImportCount, type ImportProgress, type OnImportProgress } from "../room-keys/import-progress.ts";
 import type { BackupSecret } from "./backup-key.ts";
+import { BackupMisses } from "./backup-misses.ts";
 import { importSessions, openSession, type SealedSession, sessionsOf, sessionsOfRoom } from "./backup-session.ts";
 
 /** A backup of any size is one answer. */
 const DOWNLOAD_LIMIT_MS = 600_000;
+/** One room key is little, and somebody waits for it. */
+const ONE_KEY_LIMIT_MS = 10_000;
 
 /** How a backup is restored. */
 export interface RestoreOptions {
@@ -24,6 +27,7 @@ export interface RestoreOptions {
 export class BackupRestore {
   readonly #api: HomeserverApi;
   readonly #encryption: Encryption;
+  readonly #misses = new BackupMisses();
 
   constructor(parts: { readonly api: HomeserverApi; readonly encryption: Encryption }) {
     this.#api = parts.api;
@@ -43,7 +47,10 @@ export class BackupRestore {
     return count.progress;
   }
 
-  /** One room key; `false` where the backup does not hold it, or not in a shape that can be read. */
+  /**
+   * One room key; `false` where the backup does not hold it, or not in a shape that
+   * can be read: for some minutes it is then not asked for again. Asked once, for 10 s at most.
+   */
   async one(
     saved: { readonly key: BackupDecryptionKey; readonly version: string },
     roomId: string,
@@ -51,27 +58,36 @@ export class BackupRestore {
     signal: AbortSignal | undefined,
   ): Promise<boolean> {
     const { key, version } = saved;
-    const sealed = await this.#get(path`/v3/room_keys/keys/${roomId}/${sessionId}`, version, signal);
+    const backup = `${version} ${key.megolmV1PublicKey.publicKeyBase64}`;
+    if (this.#misses.has(backup, roomId, sessionId)) return false;
+    const sealed = await this.#get(path`/v3/room_keys/keys/${roomId}/${sessionId}`, version, {
+      signal,
+      timeoutMs: ONE_KEY_LIMIT_MS,
+      retry: "never",
+    });
     const opened = sealed && openSession(key, { roomId, sessionId, sealed });
-    if (opened === undefined) return false;
+    if (opened === undefined) {
+      this.#misses.add(backup, roomId, sessionId);
+      return false;
+    }
     await this.#encryption.run((machine) => importSessions(machine, version, [opened]));
     return true;
   }
 
   async #download(version: string, { rooms, signal }: RestoreOptions): Promise<readonly SealedSession[]> {
-    if (rooms === undefined) return sessionsOf((await this.#get("/v3/room_keys/keys", version, signal)) ?? {});
+    if (rooms === undefined) return sessionsOf((await this.#get("/v3/room_keys/keys", version, { signal })) ?? {});
     const sessions: SealedSession[] = [];
     for (const roomId of new Set(rooms)) {
-      const answer = await this.#get(path`/v3/room_keys/keys/${roomId}`, version, signal);
+      const answer = await this.#get(path`/v3/room_keys/keys/${roomId}`, version, { signal });
       sessions.push(...sessionsOfRoom(roomId, answer ?? {}));
     }
     return sessions;
   }
 
   /** `undefined` where the homeserver says that there is no such version or room key. */
-  async #get(endpoint: string, version: string, signal: AbortSignal | undefined): Promise<JsonObject | undefined> {
+  async #get(endpoint: string, version: string, options: RequestOptions): Promise<JsonObject | undefined> {
     try {
-      return await this.#api.request("GET", endpoint, { query: { version }, timeoutMs: DOWNLOAD_LIMIT_MS, signal });
+      return await this.#api.request("GET", endpoint, { timeoutMs: DOWNLOAD_LIMIT_MS, ...options, query: { version } });
     } catch (error) {
       if (isHomeserverError(error, "M_NOT_FOUND")) return undefined;
       throw error;

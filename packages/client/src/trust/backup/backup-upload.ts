@@ -11,6 +11,11 @@ export interface UploadPace {
   readonly startMs?: number | undefined;
   /** The pause between two requests, of 100 room keys each at most, in milliseconds. Default: 100. */
   readonly betweenMs?: number | undefined;
+  /**
+   * The pause before the homeserver is asked for its current backup again where the last one is gone, in milliseconds;
+   * it grows to an hour. Default: 30,000.
+   */
+  readonly lookAgainMs?: number | undefined;
 }
 
 /** What uploading works on. */
@@ -44,6 +49,8 @@ export class BackupUpload {
     if (this.#closing.signal.aborted) return;
     this.#background ??= this.#runBackground().finally(() => {
       this.#background = undefined;
+      // It was called when the round was at its end.
+      if (this.#again) this.kick();
     });
   }
 
@@ -94,8 +101,10 @@ export class BackupUpload {
         return;
       } catch (error) {
         if (signal.aborted) return;
-        if (isKeyStoreError(error) || (isHomeserverError(error) && SUPERSEDED.includes(error.errcode))) {
+        if (isHomeserverError(error) && SUPERSEDED.includes(error.errcode)) return;
+        if (isKeyStoreError(error)) {
           logger.warn(`Room keys are not taken to the backup any more: ${messageOf(error)}`);
+          this.#again = false;
           return;
         }
         failures += 1;

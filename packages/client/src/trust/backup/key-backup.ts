@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { type Logger, silentLogger } from "@holdfast/key-store-core";
 import { BackupDecryptionKey, type OlmMachine } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { Mutex } from "async-mutex";
@@ -12,6 +13,7 @@ import type { OpenSecretStorage } from "../secrets/open-secret-storage.ts";
 import { encodeRecoveryKey } from "../secrets/recovery-key.ts";
 import type { SecretStorage } from "../secrets/secret-storage.ts";
 import { BACKUP_SECRET, findBackupKey, parseBackupKey } from "./backup-key.ts";
+import { BackupLook } from "./backup-look.ts";
 import { BackupRestore, type RestoreOptions } from "./backup-restore.ts";
 import { BackupUpload, type UploadPace } from "./backup-upload.ts";
 import { type BackupVersion, BackupVersions, opensBackup } from "./backup-version.ts";
@@ -47,7 +49,7 @@ export interface KeyBackupParts {
   readonly secretStorage: SecretStorage;
   readonly logger?: Logger | undefined;
   readonly pace?: UploadPace | undefined;
-  /** Called when the backup goes on or off. */
+  /** Called when the backup goes on or off, or to another version. */
   readonly onState?: ((state: BackupState) => void) | undefined;
 }
 
@@ -74,7 +76,11 @@ export class KeyBackup {
   readonly #records: SealedCollection<JsonObject>;
   readonly #upload: BackupUpload;
   readonly #restore: BackupRestore;
+  readonly #look: BackupLook;
   readonly #oneAtATime = new Mutex();
+  readonly #closing = new AbortController();
+  /** What was said last: of its state to whom it concerns, of a version that nobody trusted has signed in the log. */
+  readonly #said: { state?: BackupState; untrusted?: string } = {};
   readonly #stopListening: () => void;
 
   constructor(parts: KeyBackupParts) {
@@ -88,6 +94,11 @@ export class KeyBackup {
     const onSuperseded = (errcode: string): Promise<void> => this.#superseded(errcode);
     this.#upload = new BackupUpload({ encryption, logger, pace, onSuperseded });
     this.#restore = new BackupRestore({ api, encryption });
+    this.#look = new BackupLook({
+      look: async (signal) => (await this.enable(signal)).state === "on",
+      logger,
+      firstMs: pace.lookAgainMs ?? 30_000,
+    });
     this.#stopListening = encryption.onRoomKeys(() => this.#upload.kick());
   }
 
@@ -138,22 +149,38 @@ export class KeyBackup {
 
   /**
    * Fetches one room key from the backup, for an event that came before its key.
-   * `false` where this device has no key of the backup, or the backup does not hold the room key.
+   * `false` where this device has no key of the backup, or the backup does not hold
+   * the room key, which it is then not asked for again for five minutes. The
+   * homeserver is asked once, and waited for 10 s at most.
    *
-   * @throws what requests and `Encryption.run` throw: the room key may then be there
+   * @throws what requests and `Encryption.run` throw: the room key may then be there; an `AbortError` when it is closed
    */
   async fetchKey(roomId: string, sessionId: string, signal?: AbortSignal): Promise<boolean> {
     const saved = await this.#encryption.run(async (machine) => {
       const { decryptionKey: key, backupVersion: version } = await machine.getBackupKeys();
       return key && version !== undefined ? { key, version } : undefined;
     });
-    return saved === undefined ? false : this.#restore.one(saved, roomId, sessionId, signal);
+    if (saved === undefined) return false;
+    const closing = this.#closing.signal;
+    const until = signal === undefined ? closing : AbortSignal.any([signal, closing]);
+    return this.#restore.one(saved, roomId, sessionId, until);
   }
 
   /** Whether this device has the key of a backup, so that it can read what is in it. */
   async hasKey(): Promise<boolean> {
     const { decryptionKey } = await this.#encryption.run((machine) => machine.getBackupKeys());
     return decryptionKey !== undefined;
+  }
+
+  /**
+   * Whether this device has the key of the current backup.
+   *
+   * @throws what requests and `Encryption.run` throw
+   */
+  async hasCurrentKey(signal?: AbortSignal): Promise<boolean> {
+    const current = await this.#versions.current(signal);
+    const { decryptionKey } = await this.#encryption.run((machine) => machine.getBackupKeys());
+    return current !== undefined && decryptionKey !== undefined && opensBackup(decryptionKey, current);
   }
 
   /**
@@ -195,10 +222,16 @@ export class KeyBackup {
     });
   }
 
-  /** Ends the uploads in the background. Idempotent. */
+  /** Looks in the background for a backup that can be used, with growing pauses, until there is one. */
+  lookAgain(): void {
+    this.#look.begin();
+  }
+
+  /** Ends what runs in the background, and what is asked of the backup for single events. Idempotent. */
   async close(): Promise<void> {
     this.#stopListening();
-    await this.#upload.close();
+    this.#closing.abort();
+    await Promise.all([this.#upload.close(), this.#look.close()]);
   }
 
   async #enable(signal: AbortSignal | undefined): Promise<BackupState> {
@@ -214,7 +247,14 @@ export class KeyBackup {
       await this.#turnOnIn(machine, current);
       return true;
     });
-    return trusted ? this.#turnedOn(current) : this.#turnOff("untrusted");
+    if (trusted) return this.#turnedOn(current);
+    if (this.#said.untrusted !== current.version) {
+      this.#said.untrusted = current.version;
+      this.#logger.warn(
+        `Version ${current.version} of the backup of room keys is signed by nobody whom this device trusts: no room keys go to it before it is restored with its recovery key, or this device verified by another one`,
+      );
+    }
+    return this.#turnOff("untrusted");
   }
 
   async #create({ storage, replace = false, signal }: CreateBackupOptions): Promise<CreatedBackup> {
@@ -279,10 +319,8 @@ export class KeyBackup {
   }
 
   #turnedOn({ version }: BackupVersion): BackupState {
-    const state: BackupState = { state: "on", version };
-    this.#onState(state);
     this.#upload.kick();
-    return state;
+    return this.#say({ state: "on", version });
   }
 
   async #turnOff(reason: "none" | "untrusted" | "superseded"): Promise<BackupState> {
@@ -291,14 +329,23 @@ export class KeyBackup {
       if ((await this.#records.get(ACTIVE)) === undefined) return;
       await this.#encryption.commit([this.#records.delete(ACTIVE)]);
     });
-    const state: BackupState = { state: "off", reason };
+    return this.#say({ state: "off", reason });
+  }
+
+  #say(state: BackupState): BackupState {
+    if (isDeepStrictEqual(state, this.#said.state)) return state;
+    this.#said.state = state;
+    if (state.state === "on") this.#logger.info(`Room keys go to version ${state.version} of their backup`);
     this.#onState(state);
     return state;
   }
 
   async #superseded(errcode: string): Promise<void> {
-    this.#logger.warn(`The backup of room keys is not the current one any more (${errcode}): it is off`);
-    await this.#turnOff("superseded");
+    this.#logger.warn(
+      `The backup of room keys is not the current one any more (${errcode}): it is off, and the current one is looked for`,
+    );
+    await this.#oneAtATime.runExclusive(() => this.#turnOff("superseded"));
+    this.#look.begin();
   }
 
   async #savedKey(current: BackupVersion): Promise<BackupDecryptionKey> {

@@ -1,5 +1,5 @@
 import { type Logger, silentLogger } from "@holdfast/key-store-core";
-import { DeviceId, type OlmMachine, RequestType, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { DeviceId, type OlmMachine, OwnUserIdentity, RequestType, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { Mutex } from "async-mutex";
 import type { Encryption } from "../../crypto/encryption.ts";
 import { type EngineRequest, engineRequest } from "../../crypto/outgoing.ts";
@@ -14,7 +14,7 @@ import {
   intendedMasterKey,
   type PrivateKeys,
 } from "./cross-signing-intent.ts";
-import { type PublishedIdentity, publishedIdentity } from "./published-identity.ts";
+import { type PublishedIdentity, publicKeyOf, publishedIdentity } from "./published-identity.ts";
 import { readStoredKeys, storeKeys } from "./stored-keys.ts";
 import { requestWithAuth, type UserAuth } from "./user-interactive-auth.ts";
 
@@ -63,6 +63,8 @@ export class CrossSigning {
   readonly #logger: Logger;
   readonly #intents: CrossSigningIntents;
   readonly #oneAtATime = new Mutex();
+  /** The public master key whose identity was last seen to have signed this device. */
+  #signedBy: string | undefined;
 
   constructor({ api, encryption, logger = silentLogger }: CrossSigningParts) {
     this.#api = api;
@@ -89,6 +91,26 @@ export class CrossSigning {
    */
   bootstrap(options: BootstrapOptions = {}): Promise<BootstrapOutcome> {
     return this.#oneAtATime.runExclusive(() => this.#bootstrap(options));
+  }
+
+  /**
+   * The public master key of an identity of the account that does not sign this
+   * device, where another one did; `undefined` in all other cases. The engine is
+   * asked, which learns of it from syncs, and not the homeserver.
+   *
+   * @throws what `Encryption.run` throws
+   */
+  replacement(): Promise<string | undefined> {
+    // Behind what this device itself is at: a new identity signs it last.
+    return this.#oneAtATime.runExclusive(() =>
+      this.#encryption.run(async (machine) => {
+        const identity = await machine.getIdentity(new UserId(this.#encryption.userId));
+        if (!(identity instanceof OwnUserIdentity)) return undefined;
+        const masterKey = publicKeyOf(parseObject(identity.masterKey));
+        if ((await ownDevice(machine, this.#encryption))?.isCrossSignedByOwner()) this.#signedBy = masterKey;
+        return this.#signedBy === undefined || this.#signedBy === masterKey ? undefined : masterKey;
+      }),
+    );
   }
 
   async #bootstrap(options: BootstrapOptions): Promise<BootstrapOutcome> {
@@ -234,12 +256,13 @@ export class CrossSigning {
       if (request.id !== undefined) {
         await machine.markRequestAsSent(request.id, RequestType.KeysQuery, JSON.stringify(answer));
       }
-      const device = await ownDevice(machine, this.#encryption);
+      const deviceSigned = (await ownDevice(machine, this.#encryption))?.isCrossSignedByOwner() ?? false;
+      if (deviceSigned) this.#signedBy = identity.masterKey;
       return {
         ...identity,
         published: identity.masterKey !== undefined,
         privateKeys: await hasPrivateKeys(machine),
-        deviceSigned: device?.isCrossSignedByOwner() ?? false,
+        deviceSigned,
       };
     });
   }
