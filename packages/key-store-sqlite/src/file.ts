@@ -21,7 +21,7 @@ import { migrate } from "./schema.ts";
 // such a descriptor would take the locks of every other connection of this process on that file.
 
 /** The size of a file in bytes; `undefined` where there is none. */
-export function sizeOf(path: string): number | undefined {
+function sizeOf(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.size;
 }
 
