@@ -28,22 +28,16 @@ export class Batch {
   readonly overlay: Overlay;
   /** Reads of the overlay; a commit in the middle of one would show it two states. */
   readonly reads = new InFlight();
+  /** Whether commits still join it. Afterwards it becomes durable, and reads wait for that. */
+  isOpen = true;
   readonly #ended = Promise.withResolvers<void>();
-  #open = true;
+  /** Resolves when the batch is durable, or has failed. */
+  readonly ended = this.#ended.promise;
+  readonly end = this.#ended.resolve;
   #giveUp: () => void = () => {};
 
   constructor(base: RecordReader) {
     this.overlay = new Overlay(base);
-  }
-
-  /** Whether commits still join it. Afterwards it becomes durable, and reads wait for that. */
-  get isOpen(): boolean {
-    return this.#open;
-  }
-
-  /** Resolves when the batch is durable, or has failed. */
-  get ended(): Promise<void> {
-    return this.#ended.promise;
   }
 
   /**
@@ -67,17 +61,8 @@ export class Batch {
     return outcome;
   }
 
-  /** No commit joins it any more. */
-  close(): void {
-    this.#open = false;
-  }
-
   /** The store has failed: the batch waits for its work no longer. */
   giveUp(): void {
     this.#giveUp();
-  }
-
-  end(): void {
-    this.#ended.resolve();
   }
 }

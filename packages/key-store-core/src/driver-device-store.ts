@@ -191,7 +191,7 @@ export class DriverDeviceStore implements MovableDevice {
     this.#batch = batch;
     const outcome = await batch.run(this, work);
     try {
-      batch.close();
+      batch.isOpen = false;
       if (outcome === undefined) throw this.#failure;
       // Queued as it is closed, reads of it or not: a commit that can join it no longer must not overtake it.
       await this.#commits.run(() => this.#writeBatch(batch));

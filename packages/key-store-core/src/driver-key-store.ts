@@ -20,10 +20,9 @@ import type {
   OpenForMoveOptions,
   Persistence,
 } from "./key-store.ts";
-import type { Logger } from "./logger.ts";
 import { HighWaterMarks } from "./marks.ts";
 import { type CompleteOptions, type KeyStoreOptions, keyStoreOptions } from "./options.ts";
-import { holderName, isBehind, leaseHeld, movedAway, nameOf, rolledBack } from "./refusal.ts";
+import { holderName, leaseHeld, movedAway, nameOf, rolledBack } from "./refusal.ts";
 import { retrying } from "./retry.ts";
 import { loggerOf, logUnavailable } from "./safe-logger.ts";
 import type { EngineInfo, KeyStoreStats, KeyStoreUsage } from "./stats.ts";
@@ -42,7 +41,6 @@ const LEASE_POLL_MS = 250;
 export class DriverKeyStore implements KeyStore {
   readonly #driver: KeyStoreDriver;
   readonly #options: CompleteOptions;
-  readonly #logger: Logger;
   readonly #counters = new Counters();
   readonly #cache: CacheMemory | undefined;
   readonly #openStores = new Set<DriverDeviceStore>();
@@ -59,7 +57,6 @@ export class DriverKeyStore implements KeyStore {
   constructor(driver: KeyStoreDriver, options: KeyStoreOptions = {}) {
     this.#driver = driver;
     this.#options = keyStoreOptions(options);
-    this.#logger = this.#options.logger;
     loggerOf.set(this, options.logger);
     this.#cache = cacheMemory(this.#options.cacheBytes);
     this.#marks = new HighWaterMarks(this.#options, () => this.storeId);
@@ -130,8 +127,13 @@ export class DriverKeyStore implements KeyStore {
     const { device, holder } = request;
     const known = await this.#marks.of(device);
     const acquired = await this.#acquire(request, known, waitMs, signal);
-    if (request.acceptRollback !== true) await this.#checkNotRolledBack(device, holder, acquired, known);
     const { epoch, revision } = acquired;
+    // An opening that raises no epoch is one from before: its ratchets must not be used again.
+    const isBack = known !== undefined && (revision < known.revision || epoch <= known.epoch);
+    if (isBack && request.acceptRollback !== true) {
+      await acquired.device.release(holder.id).catch((error) => this.#observe(asKeyStoreError(error)));
+      throw rolledBack(device, acquired, known);
+    }
     await this.#marks.opened(device, { epoch, revision }, request.acceptRollback === true);
     const store: DriverDeviceStore = new DriverDeviceStore({
       ...acquired,
@@ -217,19 +219,6 @@ export class DriverKeyStore implements KeyStore {
     return true;
   }
 
-  /** Refuses a device that is behind what this process knows of it: its ratchets must not be used again. */
-  async #checkNotRolledBack(
-    device: DeviceRef,
-    holder: LeaseHolder,
-    found: Acquired,
-    known: HighWaterMark | undefined,
-  ): Promise<void> {
-    // An opening that raises no epoch is one from before.
-    if (known === undefined || (!isBehind(found, known) && found.epoch > known.epoch)) return;
-    await found.device.release(holder.id).catch((error) => this.#observe(asKeyStoreError(error)));
-    throw rolledBack(device, found, known);
-  }
-
   /** Takes the lease, waiting `waitMs` for whoever has it. */
   async #acquire(
     request: AcquireRequest,
@@ -250,7 +239,7 @@ export class DriverKeyStore implements KeyStore {
         throw new KeyStoreError("ERR_KEY_STORE_DEVICE_NOT_FOUND", message);
       }
       if (patience.isOver) throw leaseHeld(device, result.holder, waited ? `and kept it for ${waitMs} ms` : "");
-      if (!waited) this.#logger.info(`Waiting for ${nameOf(device)}: ${holderName(result.holder)} has it open`);
+      if (!waited) this.#options.logger.info(`Waiting for ${nameOf(device)}: ${holderName(result.holder)} has it open`);
       await backoff.pause(patience.remainingMs, signal);
       this.#throwIfClosed();
     }
@@ -266,7 +255,9 @@ export class DriverKeyStore implements KeyStore {
     if (request.acceptRollback !== true) throw refusal;
     const result = await this.#acquireOnce(request);
     if (result.outcome !== "acquired") throw refusal;
-    this.#logger.warn(`Opened ${nameOf(request.device)} all the same, as acceptRollback says: ${refusal.message}`);
+    this.#options.logger.warn(
+      `Opened ${nameOf(request.device)} all the same, as acceptRollback says: ${refusal.message}`,
+    );
     return result;
   }
 
@@ -335,7 +326,8 @@ export class DriverKeyStore implements KeyStore {
   #ready(): void {
     if (this.#status.state === "ready") return;
     this.#status = Object.freeze({ state: "ready", since: new Date() });
-    if (this.persistence === "durable") this.#logger.info(`${this.name} key store ready: encryption keys persist`);
+    if (this.persistence === "durable")
+      this.#options.logger.info(`${this.name} key store ready: encryption keys persist`);
   }
 
   #unavailable({ message: reason, code }: KeyStoreError): void {
@@ -343,7 +335,7 @@ export class DriverKeyStore implements KeyStore {
     if (before.state === "unavailable" && before.reason === reason) return;
     const since = before.state === "unavailable" ? before.since : new Date();
     this.#status = Object.freeze({ state: "unavailable", reason, code, since });
-    logUnavailable(this.#logger, this.name, code, reason);
+    logUnavailable(this.#options.logger, this.name, code, reason);
   }
 
   #newHolder(): LeaseHolder {

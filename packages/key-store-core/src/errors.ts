@@ -45,9 +45,9 @@ const RETRYABLE: readonly KeyStoreErrorCode[] = ["ERR_KEY_STORE_UNAVAILABLE", "E
 export interface KeyStoreErrorOptions {
   /** What lies behind it: the driver's own error, usually. */
   readonly cause?: unknown;
-  /** Who holds the lease, for `ERR_KEY_STORE_LEASE_HELD` and `ERR_KEY_STORE_FENCED`. */
+  /** Who holds the lease. */
   readonly holder?: LeaseHolder | undefined;
-  /** The other end, for `ERR_KEY_STORE_MOVING` and `ERR_KEY_STORE_MOVED`. */
+  /** The other end of a move. */
   readonly peer?: MovePeer | undefined;
 }
 

@@ -22,11 +22,10 @@ export function config(name: string, shape: string): never {
 }
 
 function checkText(what: string, text: unknown, maxBytes: number): asserts text is string {
-  if (typeof text !== "string" || text === "") invalid(`${what} must be a string that is not empty`);
-  if (text.length > maxBytes || Buffer.byteLength(text) > maxBytes) {
-    invalid(`${what} must have at most ${maxBytes} bytes of UTF-8`);
+  const isText = typeof text === "string" && text !== "" && text.isWellFormed() && !text.includes("\0");
+  if (!isText || text.length > maxBytes || Buffer.byteLength(text) > maxBytes) {
+    invalid(`${what} must be 1 to ${maxBytes} bytes of well-formed UTF-8 without U+0000`);
   }
-  if (text.includes("\0") || !text.isWellFormed()) invalid(`${what} must be well-formed Unicode without U+0000`);
 }
 
 /** The options themselves, which are an object. */
@@ -64,15 +63,16 @@ export function checkCollection(collection: string): void {
 }
 
 export function checkKey(key: Uint8Array): void {
-  if (!(key instanceof Uint8Array)) invalid("a key is a Uint8Array");
-  if (key.byteLength > MAX_KEY_BYTES) invalid(`a key has at most ${MAX_KEY_BYTES} bytes, not ${key.byteLength}`);
+  checkBytes("a key", key, MAX_KEY_BYTES);
 }
 
 function checkValue(value: Uint8Array): void {
-  if (!(value instanceof Uint8Array)) invalid("a value is a Uint8Array");
-  if (value.byteLength > MAX_VALUE_BYTES) {
-    invalid(`a value has at most ${MAX_VALUE_BYTES} bytes, not ${value.byteLength}`);
-  }
+  checkBytes("a value", value, MAX_VALUE_BYTES);
+}
+
+function checkBytes(what: string, bytes: Uint8Array, most: number): void {
+  if (bytes instanceof Uint8Array && bytes.byteLength <= most) return;
+  invalid(`${what} is a Uint8Array of at most ${most} bytes, not ${bytes?.byteLength ?? typeof bytes}`);
 }
 
 /** What an overlay holds of one key. */

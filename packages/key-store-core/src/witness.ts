@@ -64,8 +64,7 @@ export function fileWitness(directory: string): RollbackWitness {
 }
 
 function markOf(text: string): HighWaterMark {
-  const { epoch, revision } = JSON.parse(text) as { epoch?: unknown; revision?: unknown };
-  const isNumber = (value: unknown): value is string => typeof value === "string" && /^\d{1,19}$/.test(value);
-  if (!isNumber(epoch) || !isNumber(revision)) throw new Error("it does not hold an epoch and a revision");
+  const [, epoch, revision] = /^\{"epoch":"(\d{1,19})","revision":"(\d{1,19})"\}$/.exec(text) ?? [];
+  if (epoch === undefined || revision === undefined) throw new Error("it does not hold an epoch and a revision");
   return { epoch: BigInt(epoch), revision: BigInt(revision) };
 }
