@@ -51,7 +51,7 @@ describe("what a sync tells while the devices of a room's members are asked for"
   });
 
   it.each(requests)("a member who has come during %s gets it", async (route) => {
-    const { sender, alice, room } = await stage.talk();
+    const { sender, alice, room } = await stage.untold();
     const bob = await party(homeserver, "bob");
     fault(homeserver, { route, user: sender.login.userId }, 1, async (_, next) => {
       const body = { user_id: bob.userId };

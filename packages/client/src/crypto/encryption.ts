@@ -46,6 +46,12 @@ export interface Encryption {
    */
   flush(): Promise<void>;
 
+  /**
+   * Wants to know the devices and the identities of these users, and what becomes of them. Those that are new are
+   * asked for by the next {@link flush}; until then they are in memory only.
+   */
+  follow(userIds: Iterable<string>): void;
+
   /** Calls `listener` when room keys have come; answers with how to take it off. They are durable soon after, not yet when it is called. */
   onRoomKeys(listener: (keys: readonly RoomKey[]) => void): () => void;
 }

@@ -8,6 +8,7 @@ import { isHomeserverError, rateLimit } from "../http/homeserver-error.ts";
 import { parseObject } from "../http/json.ts";
 import type { OpenCollection } from "../records/sealed-collection.ts";
 import type { Encryption, RoomKey } from "./encryption.ts";
+import { Following } from "./following.ts";
 import type { DeviceIdentity } from "./identity-guard.ts";
 import { KeyUpload } from "./key-upload.ts";
 import { type EngineRequest, engineRequest, markAsSent, type RoomEventTarget, type SendToRoom } from "./outgoing.ts";
@@ -43,6 +44,7 @@ export class EngineEncryption implements Encryption {
   readonly #handedOver = new Set<string>();
   readonly #listeners = new Set<(keys: readonly RoomKey[]) => void>();
   readonly #rounds = new Rounds(() => this.#flushOnce());
+  readonly #following: Following;
   readonly #closing = new AbortController();
   /** Where code runs that {@link run} called, until its work has settled. */
   readonly #scope = new AsyncLocalStorage<{ open: boolean }>();
@@ -59,6 +61,7 @@ export class EngineEncryption implements Encryption {
     const { curve25519, ed25519 } = engine.machine.identityKeys;
     this.identity = Object.freeze({ curve25519: curve25519.toBase64(), ed25519: ed25519.toBase64() });
     const records = collection<JsonObject>(CLIENT_COLLECTION);
+    this.#following = new Following(logger);
     this.#upload = new KeyUpload({ api, encryption: this, records, identity: this.identity, logger });
     engine.machine.registerRoomKeyUpdatedCallback(async (infos) => {
       const keys = infos.map(({ roomId, sessionId }) => ({ roomId: roomId.toString(), sessionId }));
@@ -108,6 +111,10 @@ export class EngineEncryption implements Encryption {
     return this.#rounds.run();
   }
 
+  follow(userIds: Iterable<string>): void {
+    this.#following.add(userIds);
+  }
+
   onRoomKeys(listener: (keys: readonly RoomKey[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -148,9 +155,10 @@ export class EngineEncryption implements Encryption {
   async #flushOnce(): Promise<void> {
     const repetitions = new Repetitions();
     for (;;) {
-      const outgoing = await this.run(async (machine) =>
-        ((await machine.outgoingRequests()) as OutgoingRequest[]).map(engineRequest),
-      );
+      const outgoing = await this.run(async (machine) => {
+        await this.#following.tell(machine);
+        return ((await machine.outgoingRequests()) as OutgoingRequest[]).map(engineRequest);
+      });
       const fresh = outgoing.filter(({ id }) => id === undefined || !this.#handedOver.has(id));
       for (const request of fresh) if (request.roomEvent !== undefined) this.#handOver(request);
       const requests = fresh.filter(({ roomEvent }) => roomEvent === undefined);

@@ -81,7 +81,11 @@ export class Rooms {
       this.#heedMembership(known, next);
       return next;
     });
-    if (update.membership === "join" && tellsAll(update)) this.#freshness.told(roomId);
+    if (update.membership !== "join") return changes;
+    if (tellsAll(update)) this.#freshness.told(roomId);
+    // Whoever sends to an encrypted room is to be known before what they send is read, by a client that only reads too.
+    const { encryption: known } = this.#seen.get(roomId) ?? unknownRoom(roomId);
+    if (known?.kind === "encrypted") encryption?.follow(update.timeline.map(({ sender }) => sender));
     return changes;
   }
 

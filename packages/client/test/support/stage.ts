@@ -41,6 +41,14 @@ export class Stage implements AsyncDisposable {
     return { sender, alice, room };
   }
 
+  /** As {@link talk}, in a room that no sync has told the bot of: it knows nobody's devices. */
+  async untold() {
+    const [sender, alice] = [await this.bot(), await party(this.homeserver, "alice")];
+    const room = await sender.createRoom({ encryption: MEGOLM, invite: [alice.userId] });
+    await alice.join(room);
+    return { sender, alice, room };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#open.splice(0)) await client.close();
     await this.homeserver.close();
