@@ -68,6 +68,8 @@ export class Encryptor {
   readonly #failedRounds = new Map<string, number>();
   /** What the engine's requests failed with last; `undefined` where they could all be sent. */
   #failure: unknown;
+  /** Where all that the engine has to send was sent or tried once: our own keys before the first message. */
+  readonly #flushed = new WeakSet<Encryption>();
 
   constructor(options: EncryptorOptions) {
     this.#options = Object.freeze({ ...options });
@@ -225,10 +227,13 @@ export class Encryptor {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const wanted = () => encryption.run((machine) => usersWanted(machine, targets));
-    // What failed did not concern this message, and does not now.
-    if (this.#failure !== undefined && (await wanted()).every((user) => givenUp.has(user))) return;
+    // What else there is to send does not concern this message.
+    if (this.#flushed.has(encryption) && (await wanted()).every((user) => givenUp.has(user))) return;
     try {
-      await abortable(encryption.flush(), signal);
+      await abortable(
+        encryption.flush().finally(() => this.#flushed.add(encryption)),
+        signal,
+      );
       this.#failure = undefined;
       this.#failedRounds.clear();
     } catch (error) {
