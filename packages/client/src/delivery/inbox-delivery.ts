@@ -9,6 +9,7 @@ import type { DecryptionTrust } from "../trust/trust-requirement.ts";
 import { type Delivery, strippedDelivery, toDeviceOf } from "./hand-over.ts";
 import type { HeldEvents, HeldRecord } from "./held-events.ts";
 import type { Inbox, InboxEntry, InboxRecord } from "./inbox.ts";
+import { KeyFetches } from "./key-fetches.ts";
 import { Lanes } from "./lanes.ts";
 import { handOverPersistently, type PersistenceParts } from "./persistent-hand-over.ts";
 import type { SetAside } from "./set-aside.ts";
@@ -27,7 +28,7 @@ export interface InboxDeliveryParts extends PersistenceParts {
   readonly onUndecryptable: (event: UndecryptableEvent) => Promise<void>;
   /** What else is committed when a delivery is done. */
   readonly alsoWhenDone: (owner: string) => Promise<readonly Change[]>;
-  /** Asks elsewhere for a key that has not come, such as in the backup; answers whether it came. */
+  /** Asks elsewhere for a key that has not come, such as in the backup; answers whether it came. Rejects where that is not known. */
   readonly fetchKey: (key: RoomKey) => Promise<boolean>;
 }
 
@@ -47,6 +48,7 @@ export class InboxDelivery {
   readonly #stopped: AbortSignal;
   readonly #pump = new Rounds(() => this.#takeFromInbox());
   readonly #commits = new Rounds(() => this.#commitDone());
+  readonly #fetches: KeyFetches;
   readonly #offRoomKeys: () => void;
   /** Rooms with more in the inbox than is taken at a time: where it is gone on with, after this key. */
   readonly #behind = new Map<string, Uint8Array | undefined>();
@@ -57,6 +59,7 @@ export class InboxDelivery {
     this.#parts = parts;
     this.#lanes = new Lanes(parts.concurrency);
     this.#stopped = AbortSignal.any([this.#stop.signal, parts.stopping]);
+    this.#fetches = new KeyFetches({ ...parts, stopped: this.#stopped });
     this.#offRoomKeys = parts.encryption.onRoomKeys((keys) => {
       // After the batch in which they come: only then are they there to be used.
       for (const key of keys) void this.retry(key);
@@ -179,7 +182,7 @@ export class InboxDelivery {
     }
   }
 
-  /** What to hand over; `undefined` where the event was put with those that wait for their key, or cannot be opened at all. */
+  /** What to hand over; `undefined` where the event was put with those that wait for their key, cannot be opened at all, or is left for the next process. */
   async #open({ key, entry }: InboxRecord): Promise<Delivery | undefined> {
     const { encryption, requirement } = this.#parts;
     if (entry.kind === "to-device") return { kind: "to-device", event: toDeviceOf(entry) };
@@ -194,21 +197,16 @@ export class InboxDelivery {
     const decrypt = () => encryption.run((machine) => decryptRoomEvent(machine, entry.roomId, event, requirement));
     let decrypted = await decrypt();
     if (!decrypted.ok && decrypted.mayComeLater && decrypted.sessionId !== undefined && entry.late !== true) {
-      if (await this.#fetch({ roomId: entry.roomId, sessionId: decrypted.sessionId })) decrypted = await decrypt();
+      const came = await this.#fetches.soon({ roomId: entry.roomId, sessionId: decrypted.sessionId });
+      // It stays where it is: the next process looks for its key.
+      if (this.#stopped.aborted) return undefined;
+      if (came) decrypted = await decrypt();
     }
     if (decrypted.ok) {
       return { kind: "event", event: incoming(entry, decrypted.type, decrypted.content, decrypted.trust) };
     }
     await this.#setWithWaiting(key, entry, event, decrypted);
     return undefined;
-  }
-
-  async #fetch(key: RoomKey): Promise<boolean> {
-    try {
-      return await this.#parts.fetchKey(key);
-    } catch {
-      return false;
-    }
   }
 
   async #setWithWaiting(

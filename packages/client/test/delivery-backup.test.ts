@@ -1,0 +1,105 @@
+import { error, holdRequest } from "@holdfast/dev-homeserver/faults";
+import { HomeserverClient } from "@holdfast/dev-homeserver/party";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { newRecoveryKey } from "../src/trust/secrets/secret-storage.ts";
+import { World } from "./support/world.ts";
+
+const ONE_KEY = { method: "GET", path: "/room_keys/keys/{roomId}/{sessionId}" } as const;
+
+let world: World;
+
+beforeEach(async () => {
+  world = await World.start();
+});
+
+afterEach(() => world[Symbol.asyncDispose]());
+
+/** A room, a client of its second user that reads the backup, and a message whose key it finds there alone. */
+async function onlyInBackup() {
+  const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+  const { userId } = bob.credentials;
+  const [writer, first] = [await world.connected(alice), await world.connected(bob)];
+  const recoveryKey = newRecoveryKey();
+  await first.client.trust.setUp({ recoveryKey });
+  const login = await HomeserverClient.login(world.homeserver.baseUrl, "bob", "password of bob");
+  const reader = await world.connected(login);
+  await reader.client.trust.setUp({ recoveryKey });
+  const roomId = await world.room([alice, bob]);
+  world.use(async (call, next) => {
+    const messages = call.body.messages as Record<string, Record<string, unknown>> | undefined;
+    delete messages?.[userId]?.[login.credentials.deviceId];
+    return next();
+  });
+  /** Says it, and takes the key to the backup. */
+  const say = async (body: string): Promise<void> => {
+    await writer.say(roomId, body);
+    await first.until(() => first.bodies.includes(body));
+    await first.client.trust.backup.upload();
+  };
+  const sayPlainly = async (body: string): Promise<void> => {
+    const endpoint = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${body}`;
+    await alice.call("PUT", endpoint, { msgtype: "m.text", body });
+  };
+  return { login, reader, say, sayPlainly };
+}
+
+describe("an event whose key is in the backup alone", () => {
+  it("waits a moment for it, and is delivered as any other", async () => {
+    const { reader, say } = await onlyInBackup();
+    const held = world.homeserver.faults.always(ONE_KEY, holdRequest());
+    await say("kept");
+    await held.fired();
+    held.remove();
+    await reader.until(() => reader.messages.length === 1);
+    expect(reader.messages.map(({ content, late }) => [content.body, late])).toEqual([["kept", false]]);
+    expect(reader.undecryptable).toEqual([]);
+  });
+
+  it("does not hold its room up while the backup does not answer, and comes late", async () => {
+    const { reader, say, sayPlainly } = await onlyInBackup();
+    const held = world.homeserver.faults.always(ONE_KEY, holdRequest());
+    await say("kept");
+    await sayPlainly("next");
+    await reader.until(() => reader.messages.length === 1);
+    expect(reader.undecryptable.map(({ code, held }) => [code, held])).toEqual([["MissingRoomKey", true]]);
+    expect(held.count).toBe(1);
+    held.remove();
+    await reader.until(() => reader.messages.length === 2);
+    expect(reader.messages.map(({ content, late }) => [content.body, late])).toEqual([
+      ["next", false],
+      ["kept", true],
+    ]);
+  });
+
+  it("is asked for again where the backup failed to answer", async () => {
+    const { reader, say } = await onlyInBackup();
+    const failed = world.homeserver.faults.next(ONE_KEY, error(500, "M_UNKNOWN"));
+    await say("kept");
+    await failed.fired();
+    await reader.until(() => reader.messages.length === 1);
+    expect(reader.messages.map(({ content, late }) => [content.body, late])).toEqual([["kept", false]]);
+    expect(reader.undecryptable).toEqual([]);
+  });
+
+  it("is asked for no more when the client closes, and by the next process again", async () => {
+    const { login, reader, say } = await onlyInBackup();
+    const gone = Promise.withResolvers<void>();
+    const asked = Promise.withResolvers<void>();
+    const stop = world.use(async (call, next) => {
+      if (call.method !== "GET" || !call.route.endsWith(ONE_KEY.path)) return next();
+      call.signal.addEventListener("abort", () => gone.resolve(), { once: true });
+      asked.resolve();
+      await gone.promise;
+      return "hang up";
+    });
+    await say("kept");
+    await asked.promise;
+    await reader.client.close();
+    await gone.promise;
+    expect(reader.undecryptable).toEqual([]);
+    stop();
+    const again = await world.connected(login);
+    await again.until(() => again.messages.length === 1);
+    expect(again.messages.map(({ content, late }) => [content.body, late])).toEqual([["kept", false]]);
+  });
+});
