@@ -208,3 +208,22 @@ describe("resetting cross-signing", () => {
     expect(await new CrossSigning(device).status()).toEqual(COMPLETE);
   });
 });
+
+describe("an identity that another device has replaced", () => {
+  it("is noticed by what the engine learns of it, also after a restart", async () => {
+    const user = await newUser(homeserver, "alice");
+    await using first = await Device.of(user);
+    await using second = await Device.of(user);
+    await new CrossSigning(first).bootstrap();
+    expect(await new CrossSigning(first).replacement()).toBeUndefined();
+    await new CrossSigning(second).bootstrap({ reset: true, password: user.password });
+    await first.restart();
+    const crossSigning = new CrossSigning(first);
+    expect(await crossSigning.replacement()).toBeUndefined();
+    expect(await crossSigning.status()).toMatchObject({ deviceSigned: false });
+    expect(await crossSigning.replacement()).toBe(await publishedMasterKey(first));
+    expect(await new CrossSigning(second).replacement()).toBeUndefined();
+    await crossSigning.bootstrap({ reset: true, password: user.password });
+    expect(await crossSigning.replacement()).toBeUndefined();
+  });
+});

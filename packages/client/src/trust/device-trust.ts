@@ -96,12 +96,15 @@ export class DeviceTrust {
         if (!signal.aborted) logger.info(`The backup of room keys could not be looked at: ${messageOf(error)}`);
       });
     };
-    if (setUpTrust === undefined) return resume();
     try {
-      await trust.setUp({ ...setUpTrust, signal });
+      if (setUpTrust === undefined) await resume();
+      else await trust.setUp({ ...setUpTrust, signal });
     } catch (error) {
       await resume();
       throw error;
+    } finally {
+      // What happened while nothing ran.
+      watch.look();
     }
   }
 

@@ -5,7 +5,8 @@ import type { Encryption } from "../../crypto/encryption.ts";
 import { type EngineRequest, engineRequest } from "../../crypto/outgoing.ts";
 import { MatrixClientError } from "../../errors.ts";
 import type { HomeserverApi, JsonObject } from "../../http/homeserver-api.ts";
-import { parseObject } from "../../http/json.ts";
+import { parseObject, textOf } from "../../http/json.ts";
+import type { SealedCollection } from "../../records/sealed-collection.ts";
 import type { OpenSecretStorage } from "../secrets/open-secret-storage.ts";
 import {
   type CrossSigningIntent,
@@ -17,6 +18,8 @@ import {
 import { type PublishedIdentity, publicKeyOf, publishedIdentity } from "./published-identity.ts";
 import { readStoredKeys, storeKeys } from "./stored-keys.ts";
 import { requestWithAuth, type UserAuth } from "./user-interactive-auth.ts";
+
+const SIGNED_BY = Buffer.from("signed-by");
 
 /** How cross-signing is set up. */
 export interface BootstrapOptions extends UserAuth {
@@ -63,13 +66,15 @@ export class CrossSigning {
   readonly #logger: Logger;
   readonly #intents: CrossSigningIntents;
   readonly #oneAtATime = new Mutex();
-  /** The public master key whose identity was last seen to have signed this device. */
+  readonly #records: SealedCollection<JsonObject>;
+  /** The public master key whose identity was last seen to have signed this device; kept, so that what happens while nothing runs is noticed. */
   #signedBy: string | undefined;
 
   constructor({ api, encryption, logger = silentLogger }: CrossSigningParts) {
     this.#api = api;
     this.#encryption = encryption;
     this.#logger = logger;
+    this.#records = encryption.collection<JsonObject>("trust");
     this.#intents = new CrossSigningIntents(encryption, "trust");
   }
 
@@ -107,10 +112,23 @@ export class CrossSigning {
         const identity = await machine.getIdentity(new UserId(this.#encryption.userId));
         if (!(identity instanceof OwnUserIdentity)) return undefined;
         const masterKey = publicKeyOf(parseObject(identity.masterKey));
-        if ((await ownDevice(machine, this.#encryption))?.isCrossSignedByOwner()) this.#signedBy = masterKey;
-        return this.#signedBy === undefined || this.#signedBy === masterKey ? undefined : masterKey;
+        const signed = (await ownDevice(machine, this.#encryption))?.isCrossSignedByOwner() ?? false;
+        if (signed) await this.#noteSignedBy(masterKey);
+        const signedBy = await this.#lastSignedBy();
+        return signedBy === undefined || signedBy === masterKey ? undefined : masterKey;
       }),
     );
+  }
+
+  async #lastSignedBy(): Promise<string | undefined> {
+    this.#signedBy ??= textOf((await this.#records.get(SIGNED_BY))?.masterKey);
+    return this.#signedBy;
+  }
+
+  async #noteSignedBy(masterKey: string | undefined): Promise<void> {
+    if (masterKey === undefined || (await this.#lastSignedBy()) === masterKey) return;
+    await this.#encryption.commit([this.#records.put(SIGNED_BY, { masterKey })]);
+    this.#signedBy = masterKey;
   }
 
   async #bootstrap(options: BootstrapOptions): Promise<BootstrapOutcome> {
@@ -257,7 +275,7 @@ export class CrossSigning {
         await machine.markRequestAsSent(request.id, RequestType.KeysQuery, JSON.stringify(answer));
       }
       const deviceSigned = (await ownDevice(machine, this.#encryption))?.isCrossSignedByOwner() ?? false;
-      if (deviceSigned) this.#signedBy = identity.masterKey;
+      if (deviceSigned) await this.#noteSignedBy(identity.masterKey);
       return {
         ...identity,
         published: identity.masterKey !== undefined,

@@ -28,7 +28,7 @@ export class IdentityWatch {
     this.#parts = parts;
   }
 
-  /** @throws what `Encryption.run` throws */
+  /** Watches from now on. @throws what `Encryption.run` throws */
   async begin(): Promise<void> {
     const { encryption } = this.#parts;
     // The engine calls back from inside its calls, and keeps what it calls for ever.
@@ -36,7 +36,7 @@ export class IdentityWatch {
     const self = new WeakRef(this);
     const changed = async (userId: string): Promise<void> => {
       const watch = self.deref();
-      if (watch !== undefined && userId === encryption.userId) outside(() => watch.#look());
+      if (watch !== undefined && userId === encryption.userId) outside(() => watch.look());
     };
     await encryption.run(async (machine) => {
       machine.registerUserIdentityUpdatedCallback((userId: UserId) => changed(userId.toString()));
@@ -44,7 +44,6 @@ export class IdentityWatch {
         if (userIds.includes(encryption.userId)) await changed(encryption.userId);
       });
     });
-    this.#look();
   }
 
   /** Nothing is noticed any more. */
@@ -52,7 +51,8 @@ export class IdentityWatch {
     this.#closed = true;
   }
 
-  #look(): void {
+  /** Looks now, in the background. */
+  look(): void {
     if (this.#closed) return;
     this.#checks.run().catch((error) => {
       if (this.#closed || isKeyStoreError(error)) return;
