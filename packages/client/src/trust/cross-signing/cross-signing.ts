@@ -20,6 +20,8 @@ import { readStoredKeys, storeKeys } from "./stored-keys.ts";
 import { requestWithAuth, type UserAuth } from "./user-interactive-auth.ts";
 
 const SIGNED_BY = Buffer.from("signed-by");
+/** In place of a master key: of an identity that another device has signed this one with. */
+const UNNAMED = "unnamed";
 
 /** How cross-signing is set up. */
 export interface BootstrapOptions extends UserAuth {
@@ -109,13 +111,15 @@ export class CrossSigning {
     // Behind what this device itself is at: a new identity signs it last.
     return this.#oneAtATime.runExclusive(() =>
       this.#encryption.run(async (machine) => {
+        const signed = (await ownDevice(machine, this.#encryption))?.isCrossSignedByOwner() ?? false;
+        const signedBy = await this.#lastSignedBy();
+        if (signed && signedBy === undefined) await this.#noteSignedBy(UNNAMED);
+        if (signed || signedBy === undefined) return undefined;
+        // Last: it waits for up to a second where the homeserver is about to be asked for this user's keys.
         const identity = await machine.getIdentity(new UserId(this.#encryption.userId));
         if (!(identity instanceof OwnUserIdentity)) return undefined;
         const masterKey = publicKeyOf(parseObject(identity.masterKey));
-        const signed = (await ownDevice(machine, this.#encryption))?.isCrossSignedByOwner() ?? false;
-        if (signed) await this.#noteSignedBy(masterKey);
-        const signedBy = await this.#lastSignedBy();
-        return signedBy === undefined || signedBy === masterKey ? undefined : masterKey;
+        return signedBy === masterKey ? undefined : masterKey;
       }),
     );
   }
