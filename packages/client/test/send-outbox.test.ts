@@ -103,7 +103,7 @@ describe("sending", () => {
   it("ends when the client closes, whatever it waits for, and says so", async () => {
     const { sender, room } = await stage.talk();
     const asked = Promise.withResolvers<void>();
-    fault(homeserver, { route: "/keys/query", user: sender.login.userId }, 1, (call) => {
+    fault(homeserver, { route: "/keys/claim" }, 1, (call) => {
       asked.resolve();
       return new Promise((resolve) => call.signal.addEventListener("abort", () => resolve("hang up")));
     });
