@@ -2,6 +2,7 @@ import { EventEmitter, once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type DevHomeserver, type Middleware, startDevHomeserver } from "@holdfast/dev-homeserver";
 import { HomeserverClient } from "@holdfast/dev-homeserver/party";
 import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
@@ -53,10 +54,16 @@ export class World implements AsyncDisposable {
     return watched;
   }
 
-  /** A connected client. */
+  /** A connected client. Where it encrypts, its keys are published, unless that takes long: before, nobody can write to it. */
   async connected(user: HomeserverClient, more: Partial<MatrixClientOptions> = {}): Promise<Watched> {
     const watched = this.client(user, more);
     await watched.client.connect();
+    const { userId = "", deviceId = "", identity } = watched.client;
+    const uploads = () => this.homeserver.journal.entries({ path: "/keys/upload", userId, deviceId });
+    const until = Date.now() + 2_000;
+    while (identity !== undefined && !uploads().some(({ outcome }) => outcome !== undefined) && Date.now() < until) {
+      await delay(5);
+    }
     return watched;
   }
 
