@@ -149,7 +149,9 @@ export function trustSuite(there: There): void {
     const request = await asked;
     await request.accept();
     await compare(verification, request);
-    expect((await sdk.crypto.getUserVerificationStatus(user.userId)).isCrossSigningVerified()).toBe(true);
+    // It learns of its own signature from the homeserver.
+    const status = () => sdk.crypto.getUserVerificationStatus(user.userId);
+    await expect.poll(async () => (await status()).isCrossSigningVerified(), { timeout: 20_000 }).toBe(true);
     await sdk.say(roomId, "bob, as you have seen", [user]);
     await ours.until(() => ours.bodies.includes("bob, as you have seen"));
     expect(ours.messages.at(-1)?.trust).toMatchObject({ shield: "none", code: undefined });
