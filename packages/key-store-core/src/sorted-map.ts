@@ -11,16 +11,10 @@ const BTree = (typeof imported === "function" ? imported : BTreeModule.default) 
 export interface SortedMap<V> {
   /** How many entries there are. */
   readonly size: number;
-  /** The value of a key; `undefined` where there is none. */
-  get(key: string): V | undefined;
   /** Puts a value, and says whether its key is new. */
   set(key: string, value: V): boolean;
   /** Takes an entry out, and says whether there was one. */
   delete(key: string): boolean;
-  /** The greatest key; `undefined` where the map is empty. */
-  maxKey(): string | undefined;
-  /** The keys from `first` on; all of them by default. */
-  keys(first?: string): IterableIterator<string>;
   /** The entries from `lowest` on; all of them by default. */
   entries(lowest?: string): IterableIterator<[string, V]>;
   /** The entries from `highest` down, that one left out with `skipHighest`. `reused` stays `undefined`. */
@@ -29,8 +23,6 @@ export interface SortedMap<V> {
   getPairOrNextLower(key: string): [string, V] | undefined;
   /** The entry of a key, or of the least above it. */
   getPairOrNextHigher(key: string): [string, V] | undefined;
-  /** The entry of the greatest key below this one. */
-  nextLowerPair(key: string): [string, V] | undefined;
   /** The entry of the least key above this one. */
   nextHigherPair(key: string): [string, V] | undefined;
 }
