@@ -5,7 +5,7 @@ import type { ImportProgress } from "../src/trust/room-keys/import-progress.ts";
 import { openRoomKeyFile, sealRoomKeyFile } from "../src/trust/room-keys/room-key-file.ts";
 import { RoomKeyTransfer, sealRoomKeys } from "../src/trust/room-keys/room-key-transfer.ts";
 import { Device, newUser } from "./trust/device.ts";
-import { exportedKeys, makeRoomKeys } from "./trust/room-keys.ts";
+import { exportedKeys, fromIndexOne, makeRoomKeys } from "./trust/room-keys.ts";
 import { newSdkClient } from "./trust/sdk-client.ts";
 
 let homeserver: DevHomeserver;
@@ -89,6 +89,24 @@ describe("room keys", () => {
     const result = await new RoomKeyTransfer(bob).import(file, "x");
     expect(result).toEqual({ done: 9, total: 9, imported: 5, failed: 4 });
     expect(await exportedKeys(bob)).toEqual(keys);
+  });
+
+  it.each([
+    ["before", false],
+    ["after", true],
+  ])("stay as far back as they reach, where a file has a lesser copy %s them", async (_, after) => {
+    await using alice = await Device.of(await newUser(homeserver, "alice"));
+    await using bob = await Device.of(await newUser(homeserver, "bob"));
+    await makeRoomKeys(alice, 2);
+    const text = await openRoomKeyFile(await new RoomKeyTransfer(alice).export("x"), "x");
+    const whole = JSON.parse(text) as { readonly session_key: string }[];
+    const lesser = whole.map((key) => ({ ...key, session_key: fromIndexOne(key.session_key) }));
+    const both = after ? [...whole, ...lesser] : [...lesser, ...whole];
+    const result = await new RoomKeyTransfer(bob).import(await sealRoomKeyFile(JSON.stringify(both), "x", 1_000), "x");
+    expect(result).toEqual({ done: 4, total: 4, imported: after ? 2 : 4, failed: 0 });
+    const got = JSON.parse(await bob.encryption.run((machine) => machine.exportRoomKeys(() => true))) as typeof whole;
+    const keys = (list: typeof whole): string[] => list.map(({ session_key }) => session_key).sort();
+    expect(keys(got)).toEqual(keys(whole));
   });
 
   it("are not imported after the call was aborted, and what failed in the store is no malformed key", async () => {

@@ -15,10 +15,11 @@ import type { OpenedEngine } from "../engine/open-olm-machine.ts";
 import { isMatrixClientError } from "../errors.ts";
 import type { UndecryptableEvent } from "../events.ts";
 import type { HomeserverApi } from "../http/homeserver-api.ts";
-import { DurableSync, type ProcessedToDevice, type RoomsInSync } from "../sync/durable-sync.ts";
+import { DurableSync, type RoomsInSync } from "../sync/durable-sync.ts";
 import type { SyncTarget } from "../sync/sync-loop.ts";
 import type { SyncUpdate } from "../sync/sync-response.ts";
 import type { TimelineParts } from "../sync/timeline.ts";
+import type { ProcessedToDevice } from "../sync/to-device.ts";
 import type { DecryptionTrust } from "../trust/trust-requirement.ts";
 
 /** What the client does with one opened device. */

@@ -11,6 +11,10 @@ export interface OlmEngine extends AsyncDisposable {
    * What it returned may then leave the process, and not before. A call whose
    * commit failed rejects with the store's `KeyStoreError`, whatever the engine
    * itself made of the failure; the engine is then of no use any more.
+   *
+   * Give `receiveSyncChanges` one message between devices per call: of two
+   * copies of a room key in one call it keeps the last, and what only the first
+   * could read stays unreadable. Inside one {@link run} that is one commit all the same.
    */
   readonly machine: OlmMachine;
 

@@ -1,23 +1,16 @@
 import type { Change, Logger } from "@holdfast/key-store-core";
-import {
-  type DecryptedToDeviceEvent,
-  DeviceLists,
-  type OlmMachine,
-  type PlainTextToDeviceEvent,
-  ProcessedToDeviceEventType,
-  UserId,
-} from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { Encryption } from "../crypto/encryption.ts";
 import { CLIENT_COLLECTION } from "../crypto/engine-encryption.ts";
 import type { Inbox, InboxEntry } from "../delivery/inbox.ts";
 import type { JsonObject } from "../http/homeserver-api.ts";
-import { objectOf, parseObject, textOf } from "../http/json.ts";
+import { textOf } from "../http/json.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
-import { type DecryptionTrust, decryptionSettings } from "../trust/trust-requirement.ts";
+import type { DecryptionTrust } from "../trust/trust-requirement.ts";
 import { type News, OpenGaps } from "./open-gaps.ts";
 import type { RoomUpdate, StrippedUpdate } from "./room-update.ts";
 import type { SyncUpdate } from "./sync-response.ts";
 import type { TimelineParts } from "./timeline.ts";
+import { type ProcessedToDevice, receive } from "./to-device.ts";
 
 /**
  * What is known of rooms, as a sync tells it. Called inside the `run` of the
@@ -30,14 +23,6 @@ export interface RoomsInSync {
   takeInStripped(update: StrippedUpdate, encryption: Encryption | undefined): Promise<readonly Change[]>;
   /** A sync is committed to this encryption, with all that was taken in of it. */
   synced(encryption: Encryption): void;
-}
-
-/** A message between devices, opened where it was encrypted. */
-export interface ProcessedToDevice {
-  readonly type: string;
-  readonly sender: string;
-  readonly content: JsonObject;
-  readonly encrypted: boolean;
 }
 
 /** What a durable sync works on. */
@@ -88,7 +73,7 @@ export class DurableSync {
     const { encryption, inbox, rooms } = this.#parts;
     const { entries, known, changes: ofGaps } = await this.#entries(update, since, signal);
     const taken = await encryption.run(async (machine) => {
-      const toDevice = await this.#receive(machine, update);
+      const toDevice = await receive(machine, update, this.#parts);
       const changes: Change[] = [...ofGaps];
       for (const room of update.rooms) changes.push(...(await rooms.takeIn(room, encryption)));
       for (const room of update.stripped) changes.push(...(await rooms.takeInStripped(room, encryption)));
@@ -127,46 +112,6 @@ export class DurableSync {
       entries.push({ kind: membership, roomId, event: { events: state } });
     }
     return { entries, known, changes: told.flatMap(({ changes }) => changes) };
-  }
-
-  async #receive(machine: OlmMachine, update: SyncUpdate): Promise<ProcessedToDevice[]> {
-    const { deviceLists, oneTimeKeyCounts, unusedFallbackKeys } = update;
-    const events = JSON.stringify(update.toDevice);
-    const lists = new DeviceLists(this.#userIds(deviceLists.changed), this.#userIds(deviceLists.left));
-    const fallback = unusedFallbackKeys && new Set(unusedFallbackKeys);
-    const settings = decryptionSettings(this.#parts.requirement);
-    const processed =
-      oneTimeKeyCounts === undefined
-        ? await machine.receiveSyncChangesMsc4186(events, lists, new Map(), fallback, settings)
-        : await machine.receiveSyncChanges(events, lists, new Map(oneTimeKeyCounts), fallback, settings);
-    return (processed as { type: ProcessedToDeviceEventType; rawEvent: string }[]).flatMap((event) =>
-      this.#processed(event),
-    );
-  }
-
-  #processed(event: { type: ProcessedToDeviceEventType; rawEvent: string }): ProcessedToDevice[] {
-    const { type } = event;
-    if (type === ProcessedToDeviceEventType.UnableToDecrypt) {
-      const sender = textOf(parseObject(event.rawEvent)?.sender) ?? "somebody unknown";
-      this.#parts.logger.warn(`A message between devices from ${sender} cannot be decrypted`);
-    }
-    if (type !== ProcessedToDeviceEventType.Decrypted && type !== ProcessedToDeviceEventType.PlainText) return [];
-    const raw = parseObject((event as DecryptedToDeviceEvent | PlainTextToDeviceEvent).rawEvent);
-    const [name, sender] = [textOf(raw?.type), textOf(raw?.sender)];
-    if (name === undefined || sender === undefined) return [];
-    const encrypted = type === ProcessedToDeviceEventType.Decrypted;
-    return [{ type: name, sender, content: objectOf(raw?.content) ?? {}, encrypted }];
-  }
-
-  #userIds(texts: readonly string[]): UserId[] {
-    return texts.flatMap((text) => {
-      try {
-        return [new UserId(text)];
-      } catch {
-        this.#parts.logger.warn("The homeserver named a user whose id is malformed");
-        return [];
-      }
-    });
   }
 }
 

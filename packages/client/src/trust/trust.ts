@@ -2,7 +2,7 @@ import { type Logger, silentLogger } from "@holdfast/key-store-core";
 import type { Encryption } from "../crypto/encryption.ts";
 import type { SendToRoom } from "../crypto/outgoing.ts";
 import type { HomeserverApi } from "../http/homeserver-api.ts";
-import type { ProcessedToDevice } from "../sync/durable-sync.ts";
+import type { ProcessedToDevice } from "../sync/to-device.ts";
 import type { UploadPace } from "./backup/backup-upload.ts";
 import { type BackupState, KeyBackup } from "./backup/key-backup.ts";
 import { CrossSigning } from "./cross-signing/cross-signing.ts";

@@ -16,8 +16,8 @@ import type { HomeserverApi, JsonObject } from "../../src/http/homeserver-api.ts
 import { path } from "../../src/http/path.ts";
 import { fixedToken } from "../../src/http/token-source.ts";
 import { openCollections } from "../../src/records/open-collections.ts";
-import type { ProcessedToDevice } from "../../src/sync/durable-sync.ts";
 import type { RoomEvent } from "../../src/sync/room-update.ts";
+import type { ProcessedToDevice } from "../../src/sync/to-device.ts";
 
 /** A user of a homeserver, who can log in on several devices. */
 export interface User {

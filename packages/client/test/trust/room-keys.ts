@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { EncryptionSettings, RoomId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { Device } from "./device.ts";
 
@@ -30,4 +31,19 @@ export function keyNames(json: string): KeyName[] {
   return keys
     .map(({ room_id: roomId, session_id: sessionId }) => ({ roomId, sessionId }))
     .sort((a, b) => a.sessionId.localeCompare(b.sessionId));
+}
+
+/**
+ * The same exported key for messages from index 1 on: the last of the ratchet's
+ * four parts is advanced once (Megolm, "Advancing the ratchet" and "Session export format").
+ */
+export function fromIndexOne(sessionKey: string): string {
+  const bytes = Buffer.from(sessionKey, "base64");
+  const last = 5 + 3 * 32;
+  bytes.writeUInt32BE(1, 1);
+  createHmac("sha256", bytes.subarray(last, last + 32))
+    .update(Uint8Array.of(3))
+    .digest()
+    .copy(bytes, last);
+  return bytes.toString("base64").replace(/=+$/, "");
 }

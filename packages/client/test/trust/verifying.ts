@@ -1,4 +1,4 @@
-import type { ProcessedToDevice } from "../../src/sync/durable-sync.ts";
+import type { ProcessedToDevice } from "../../src/sync/to-device.ts";
 import type { Verification } from "../../src/trust/verification/verification.ts";
 import { Verifications, type VerificationsParts } from "../../src/trust/verification/verifications.ts";
 import { type Device, sendPlainly } from "./device.ts";

@@ -183,10 +183,14 @@ export class Party {
       // A first sync does not say whose devices have changed meanwhile: anybody's may have.
       if (this.#since === undefined) await machine.markAllTrackedUsersAsDirty();
       await machine.receiveSyncChanges(
-        JSON.stringify(response.to_device?.events ?? []),
+        "[]",
         new DeviceLists(users(lists?.changed), users(lists?.left)),
         new Map(Object.entries(response.device_one_time_keys_count ?? {})),
         fallback === undefined ? undefined : new Set(fallback),
+      );
+      // One at a time: of two copies of a room key in one call the engine keeps the last, however little it opens.
+      await inTurn(response.to_device?.events ?? [], (event) =>
+        machine.receiveSyncChangesMsc4186(JSON.stringify([event]), new DeviceLists(), new Map(), undefined),
       );
       await this.#journal.save({ since: response.next_batch, inbox });
       await this.#insideSync?.(response);

@@ -87,8 +87,10 @@ export class RoomKeyTransfer {
     return count.progress;
   }
 
-  async #importBatch(keys: readonly ExportedKey[]): Promise<{ readonly imported: number; readonly failed: number }> {
+  async #importBatch(keys: readonly ExportedKey[]): Promise<Imported> {
     if (keys.length === 0) return { imported: 0, failed: 0 };
+    const { firsts, copies } = apart(keys);
+    if (copies.length > 0) return sum(await this.#importBatch(firsts), await this.#importBatch(copies));
     try {
       const imported = await this.#encryption.run(async (machine) => {
         const result = await machine.importExportedRoomKeys(JSON.stringify(keys), () => {});
@@ -103,11 +105,34 @@ export class RoomKeyTransfer {
       }
       // One that the engine cannot parse refuses the whole list: the halves tell which it is.
       const middle = keys.length >> 1;
-      const first = await this.#importBatch(keys.slice(0, middle));
-      const second = await this.#importBatch(keys.slice(middle));
-      return { imported: first.imported + second.imported, failed: first.failed + second.failed };
+      return sum(await this.#importBatch(keys.slice(0, middle)), await this.#importBatch(keys.slice(middle)));
     }
   }
+}
+
+/** What became of some keys. */
+interface Imported {
+  readonly imported: number;
+  readonly failed: number;
+}
+
+function sum(one: Imported, other: Imported): Imported {
+  return { imported: one.imported + other.imported, failed: one.failed + other.failed };
+}
+
+/**
+ * Parts keys from copies of them: the engine compares a key with what is
+ * stored, and of two in one call keeps the last, which may reach less far back.
+ */
+function apart(keys: readonly ExportedKey[]): { readonly firsts: ExportedKey[]; readonly copies: ExportedKey[] } {
+  const names = new Set<string>();
+  const [firsts, copies]: [ExportedKey[], ExportedKey[]] = [[], []];
+  for (const key of keys) {
+    const name = JSON.stringify([key.room_id, key.session_id]);
+    (names.has(name) ? copies : firsts).push(key);
+    names.add(name);
+  }
+  return { firsts, copies };
 }
 
 /** How many rounds a file gets; `CONFIG` for what would not protect it. */

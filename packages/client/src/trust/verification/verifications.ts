@@ -17,7 +17,7 @@ import { MatrixClientError } from "../../errors.ts";
 import type { IncomingEvent } from "../../events.ts";
 import type { JsonObject } from "../../http/homeserver-api.ts";
 import { parseObject, textOf } from "../../http/json.ts";
-import type { ProcessedToDevice } from "../../sync/durable-sync.ts";
+import type { ProcessedToDevice } from "../../sync/to-device.ts";
 import { UnsentRequests } from "./unsent-requests.ts";
 import { METHODS, Verification } from "./verification.ts";
 
