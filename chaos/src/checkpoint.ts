@@ -14,6 +14,7 @@ export async function checkpoint(world: World): Promise<void> {
   const missing = (): string[] => unread(world);
   await ledger.until(() => missing().length === 0, restMs);
   for (const detail of missing()) ledger.violation("a message was not read", detail.split(" ", 1)[0] ?? "", detail);
+  if (ledger.violations.length > 0) await world.keepTranscript();
   wire.drain();
   for (const member of members) await checkRow(world, member);
   forget(world);

@@ -1,6 +1,13 @@
-import type { Call, DevHomeserver, JsonObject } from "@holdfast/dev-homeserver";
+import type { Call, DevHomeserver, JsonObject, Outcome } from "@holdfast/dev-homeserver";
 import type { Ledger } from "./ledger.ts";
 import { megolmIndex } from "./megolm.ts";
+
+/** A request and what it was answered. */
+interface Exchange {
+  readonly at: Date;
+  readonly call: Call;
+  outcome: Outcome | undefined;
+}
 
 /** What has left the processes, also where a fault let it go no further, and what is wrong with it. */
 export class Wire {
@@ -15,16 +22,31 @@ export class Wire {
   readonly #claimed = new Map<string, string>();
   readonly #identities = new Map<string, string>();
   readonly #members = new Set<string>();
+  #exchanges: Exchange[] = [];
   /** The latest body of each acknowledged transaction, to tell a repeated send from another event. */
   readonly counts = { ciphertexts: 0, uploads: 0, oneTimeKeys: 0, claims: 0 };
 
   constructor(homeserver: DevHomeserver, ledger: Ledger) {
     this.#homeserver = homeserver;
     this.#ledger = ledger;
-    homeserver.use((call, next) => {
+    homeserver.use(async (call, next) => {
       this.#left(call);
-      return next();
+      const exchange: Exchange = { at: new Date(), call, outcome: undefined };
+      this.#exchanges.push(exchange);
+      const outcome = await next();
+      exchange.outcome = outcome;
+      return outcome;
     });
+  }
+
+  /** What was asked and answered since the last {@link drain}, a line of JSON for each; what has no answer yet is without. */
+  transcript(): string {
+    const lines = this.#exchanges.map(({ at, call, outcome }) => {
+      const { device, method, route, parameters, query, body } = call;
+      const asked = { user: device?.userId, method, route, parameters, query: Object.fromEntries(query), body };
+      return JSON.stringify({ at, ...asked, outcome });
+    });
+    return `${lines.join("\n")}\n`;
   }
 
   /** Watches a device. */
@@ -32,7 +54,7 @@ export class Wire {
     this.#members.add(userId);
   }
 
-  /** Takes in what the journal has of claims, and empties it. To be called while nothing is under way but syncs. */
+  /** Takes in what the journal has of claims, and empties it and the transcript. To be called while nothing is under way but syncs. */
   drain(): void {
     const { journal } = this.#homeserver;
     for (const { userId, deviceId, keyId, key, claimedBy } of journal.handedOutKeys()) {
@@ -52,6 +74,7 @@ export class Wire {
       }
     }
     journal.clear();
+    this.#exchanges = [];
   }
 
   isFallback(publicKey: string): boolean {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -117,6 +117,11 @@ export class World implements AsyncDisposable {
   async loseStore(member: Member): Promise<void> {
     const url = await this.database?.server.createDatabase();
     member.storage = this.#storage(member.storage.kind, join(this.directory, `${member.deviceId}-2.sqlite`), url);
+  }
+
+  /** Writes down what went over the wire since the last look, beside the logs of the processes. */
+  async keepTranscript(): Promise<void> {
+    await writeFile(join(this.directory, "wire.jsonl"), this.wire.transcript());
   }
 
   /** Ends every process; keeps the logs where they are asked for. */

@@ -12,6 +12,7 @@ import { type Life, type Order, POKE, type Storage } from "../protocol.ts";
 import { tell } from "./channel.ts";
 import { Deaths } from "./deaths.ts";
 import { ChaosDriver } from "./driver.ts";
+import { logEngine } from "./engine-log.ts";
 import { Talk } from "./talk.ts";
 
 /** Short, so that a round is: what is ridden out and what is not both come about. */
@@ -36,6 +37,7 @@ async function live(life: Life): Promise<void> {
     console.log(`${new Date().toISOString()} ${process.pid} ${life.signature} ${level} ${message}`);
   };
   const logger: Logger = { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
+  logEngine(logger);
   const chaos = new ChaosDriver(driverOf(life.storage), deaths);
   driver = chaos;
   const me = new MatrixClient({
@@ -103,7 +105,7 @@ async function obey(order: Order): Promise<void> {
 process.on("message", (order: Order) => {
   obey(order).catch((error: unknown) => {
     // What a client cannot start for is the end of its program.
-    console.error(error);
+    console.log(error);
     process.exit(1);
   });
 });
