@@ -1,12 +1,5 @@
 import type { Logger } from "@holdfast/key-store-core";
-import {
-  type DecryptedToDeviceEvent,
-  DeviceLists,
-  type OlmMachine,
-  type PlainTextToDeviceEvent,
-  ProcessedToDeviceEventType,
-  UserId,
-} from "@matrix-org/matrix-sdk-crypto-wasm";
+import { DeviceLists, type OlmMachine, ProcessedToDeviceEventType, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { JsonObject } from "../http/homeserver-api.ts";
 import { objectOf, parseObject, textOf } from "../http/json.ts";
 import { type DecryptionTrust, decryptionSettings } from "../trust/trust-requirement.ts";
@@ -46,35 +39,35 @@ export async function receive(
   update: SyncUpdate,
   { requirement, logger }: ToDeviceParts,
 ): Promise<ProcessedToDevice[]> {
-  const { deviceLists, oneTimeKeyCounts: counts, unusedFallbackKeys, toDevice } = update;
-  const [first, ...others] = toDevice;
+  const processed = await receiveNews(machine, update, logger);
+  for (const message of update.toDevice) {
+    const messages = JSON.stringify([message]);
+    const settings = decryptionSettings(requirement);
+    processed.push(
+      ...(await machine.receiveSyncChangesMsc4186(messages, new DeviceLists(), new Map(), undefined, settings)),
+    );
+  }
+  return (processed as Processed[]).flatMap((message) => opened(message, logger));
+}
+
+/** Tells the engine what a sync says of devices and of keys. It may answer with what it has to say to itself. */
+function receiveNews(machine: OlmMachine, update: SyncUpdate, logger: Logger): Promise<unknown[]> {
+  const { deviceLists, oneTimeKeyCounts: counts, unusedFallbackKeys } = update;
   const userIds = (texts: readonly string[]): UserId[] => texts.flatMap((text) => userId(text, logger));
   const lists = new DeviceLists(userIds(deviceLists.changed), userIds(deviceLists.left));
   const fallback = unusedFallbackKeys && new Set(unusedFallbackKeys);
-  const events = JSON.stringify(first === undefined ? [] : [first]);
-  const settings = decryptionSettings(requirement);
-  const processed: unknown[] =
-    counts === undefined
-      ? await machine.receiveSyncChangesMsc4186(events, lists, new Map(), fallback, settings)
-      : await machine.receiveSyncChanges(events, lists, new Map(counts), fallback, settings);
-  for (const event of others) {
-    // What was said of keys and devices is not said again: this call says nothing of them.
-    const none = new DeviceLists();
-    const alone = JSON.stringify([event]);
-    const requirements = decryptionSettings(requirement);
-    processed.push(...(await machine.receiveSyncChangesMsc4186(alone, none, new Map(), undefined, requirements)));
-  }
-  return (processed as Processed[]).flatMap((event) => opened(event, logger));
+  return counts === undefined
+    ? machine.receiveSyncChangesMsc4186("[]", lists, new Map(), fallback)
+    : machine.receiveSyncChanges("[]", lists, new Map(counts), fallback);
 }
 
-function opened(event: Processed, logger: Logger): ProcessedToDevice[] {
-  const { type } = event;
+function opened({ type, rawEvent }: Processed, logger: Logger): ProcessedToDevice[] {
+  const raw = parseObject(rawEvent);
   if (type === ProcessedToDeviceEventType.UnableToDecrypt) {
-    const sender = textOf(parseObject(event.rawEvent)?.sender) ?? "somebody unknown";
+    const sender = textOf(raw?.sender) ?? "somebody unknown";
     logger.warn(`A message between devices from ${sender} cannot be decrypted`);
   }
   if (type !== ProcessedToDeviceEventType.Decrypted && type !== ProcessedToDeviceEventType.PlainText) return [];
-  const raw = parseObject((event as DecryptedToDeviceEvent | PlainTextToDeviceEvent).rawEvent);
   const [name, sender] = [textOf(raw?.type), textOf(raw?.sender)];
   if (name === undefined || sender === undefined) return [];
   const encrypted = type === ProcessedToDeviceEventType.Decrypted;
