@@ -70,7 +70,11 @@ export class Connection {
       onVerificationRequest: options.onVerificationRequest,
       setUpTrust: options.setUpTrust,
       sendToRoom: this.#sendToRoom,
-      onBackupState: onBackup,
+      onBackupState: (state) => {
+        onBackup(state);
+        // What came while it could not be asked, and what an earlier process has left.
+        if (state.state === "on") this.supervisor.running?.fetchHeld();
+      },
       onError,
     });
     this.supervisor = new Supervisor({

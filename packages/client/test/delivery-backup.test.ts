@@ -25,9 +25,11 @@ async function onlyInBackup() {
   const reader = await world.connected(login);
   await reader.client.trust.setUp({ recoveryKey });
   const roomId = await world.room([alice, bob]);
+  let withheldFromReader = true;
   world.use(async (call, next) => {
     const messages = call.body.messages as Record<string, Record<string, unknown>> | undefined;
-    delete messages?.[userId]?.[login.credentials.deviceId];
+    // Nor does the user's other client ever pass a key on.
+    if (withheldFromReader || call.device?.userId === userId) delete messages?.[userId]?.[login.credentials.deviceId];
     return next();
   });
   /** Says it, and takes the key to the backup. */
@@ -40,7 +42,32 @@ async function onlyInBackup() {
     const endpoint = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${body}`;
     await alice.call("PUT", endpoint, { msgtype: "m.text", body });
   };
-  return { login, reader, say, sayPlainly };
+  /** The reader's syncs wait, from the next one on, until what is answered with is called. */
+  const holdSyncs = async (): Promise<() => void> => {
+    const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const off = world.use(async ({ device, route }, next) => {
+      if (device?.deviceId === login.credentials.deviceId && route.endsWith("/sync")) {
+        held.resolve();
+        await released.promise;
+      }
+      return next();
+    });
+    await held.promise;
+    off();
+    return released.resolve;
+  };
+  /** A message of which the backup has the key, and the reader gets a copy that is for later messages alone. */
+  const sayBeforeKey = async (body: string): Promise<void> => {
+    const release = await holdSyncs();
+    await say(body);
+    withheldFromReader = false;
+    // An Olm session of the reader's own: to the writer it looks as if the one that brought the key were broken.
+    await reader.say(roomId, "from the reader");
+    await writer.until(() => writer.messages.length === 1);
+    await say("later");
+    release();
+  };
+  return { login, reader, say, sayPlainly, sayBeforeKey };
 }
 
 describe("an event whose key is in the backup alone", () => {
@@ -101,5 +128,45 @@ describe("an event whose key is in the backup alone", () => {
     const again = await world.connected(login);
     await again.until(() => again.messages.length === 1);
     expect(again.messages.map(({ content, late }) => [content.body, late])).toEqual([["kept", false]]);
+  });
+
+  it("is asked for by the next process where it was not there before", async () => {
+    const { login, reader, say } = await onlyInBackup();
+    const missing = world.homeserver.faults.always(ONE_KEY, error(404, "M_NOT_FOUND"));
+    await say("kept");
+    await reader.until(() => reader.undecryptable.length === 1);
+    await reader.client.close();
+    missing.remove();
+    const again = await world.connected(login);
+    await again.until(() => again.messages.length === 1);
+    expect(again.messages.map(({ content, late }) => [content.body, late])).toEqual([["kept", true]]);
+    expect((await again.client.stats()).waiting?.held).toBe(0);
+  });
+});
+
+describe("an event from before the copy of its key that this device has", () => {
+  it("is read with the copy in the backup", async () => {
+    const { reader, sayBeforeKey } = await onlyInBackup();
+    await sayBeforeKey("kept");
+    await reader.until(() => reader.messages.length === 2);
+    expect(reader.messages.map(({ content, late }) => [content.body, late])).toEqual([
+      ["kept", false],
+      ["later", false],
+    ]);
+    expect(reader.undecryptable).toEqual([]);
+  });
+
+  it("is read with it by the next process where the backup did not have it before", async () => {
+    const { login, reader, sayBeforeKey } = await onlyInBackup();
+    const missing = world.homeserver.faults.always(ONE_KEY, error(404, "M_NOT_FOUND"));
+    await sayBeforeKey("kept");
+    await reader.until(() => reader.messages.length === 1);
+    expect(reader.bodies).toEqual(["later"]);
+    expect(reader.undecryptable.map(({ code, held }) => [code, held])).toEqual([["UnknownMessageIndex", true]]);
+    await reader.client.close();
+    missing.remove();
+    const again = await world.connected(login);
+    await again.until(() => again.messages.length === 1);
+    expect(again.messages.map(({ content, late }) => [content.body, late])).toEqual([["kept", true]]);
   });
 });

@@ -140,9 +140,9 @@ export class Running implements SyncTarget {
     if (update.deviceLists.changed.includes(this.encryption.userId)) void this.#checkAgain();
   }
 
-  /** Tries what waits for these keys, or for any key, once more. */
-  retryHeld(): Promise<void>[] {
-    return this.held.keysWaitedFor().map((key) => this.#delivery.retry(key));
+  /** Asks elsewhere, such as in the backup, for the keys that events wait for. */
+  fetchHeld(): void {
+    this.#delivery.fetchHeld();
   }
 
   /** How much waits: to be handed over, for its key, for another try. */

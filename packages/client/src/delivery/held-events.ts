@@ -81,6 +81,13 @@ export class HeldEvents {
     return [...new Map([...this.#all.values()].map((key) => [sessionName(key.roomId, key.sessionId), key])).values()];
   }
 
+  /** As {@link keysWaitedFor}, so many at most, the last ones; without those that have come when it is their turn. */
+  *keysStillWaitedFor(most: number): Iterable<RoomKey> {
+    for (const key of this.keysWaitedFor().slice(-most)) {
+      if (this.#waiting.has(sessionName(key.roomId, key.sessionId))) yield key;
+    }
+  }
+
   /** The change that lets go of an event. */
   release(key: Uint8Array): Change {
     const name = nameOf(key);

@@ -35,6 +35,7 @@ export interface InboxDeliveryParts extends PersistenceParts {
 const PAGE = 64;
 /** How much is taken out of the inbox before handlers are done with it: altogether, and of one room. */
 const MOST_PENDING = { altogether: 1_024, ofRoom: 32 } as const;
+const MOST_HELD_KEYS = 1_000;
 
 /**
  * Hands over what is in the inbox, oldest first, and takes out what is done.
@@ -98,6 +99,11 @@ export class InboxDelivery {
     } catch (error) {
       this.#failed(error, "trying an event again whose key has come");
     }
+  }
+
+  /** Asks elsewhere for the keys that events wait for, beside everything else; of very many only for those that came last. */
+  fetchHeld(): void {
+    void this.#fetches.inTurn(this.#parts.held.keysStillWaitedFor(MOST_HELD_KEYS));
   }
 
   /** Takes no more out; what handlers are at is left to end, without being taken out where the store has failed. */

@@ -54,6 +54,14 @@ export class KeyFetches {
     return came ?? false;
   }
 
+  /** Fetches keys one after the other: only one of them at a time is in the way of what {@link soon} asks for. Never rejects. */
+  async inTurn(keys: Iterable<RoomKey>): Promise<void> {
+    for (const key of keys) {
+      if (this.#parts.stopped.aborted) return;
+      await this.#begin(key);
+    }
+  }
+
   #begin(key: RoomKey): Promise<boolean> {
     const name = JSON.stringify([key.roomId, key.sessionId]);
     const known = this.#underWay.get(name);
