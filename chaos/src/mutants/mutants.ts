@@ -98,12 +98,12 @@ const MUTANTS: readonly Mutant[] = [
     removes: "the lock and the new epoch of the look after an uncertain commit",
     patches: [
       {
-        file: "key-store-core/src/driver-device-store.ts",
+        file: "key-store-core/src/device-row.ts",
         from: "const look = () => driver.settle(holder.id);",
         to: "const look = () => driver.state();",
       },
       {
-        file: "key-store-core/src/driver-device-store.ts",
+        file: "key-store-core/src/device-row.ts",
         from: "state.epoch > guard.epoch",
         to: "state.epoch >= guard.epoch",
       },

@@ -1,17 +1,18 @@
 import { Batch, outsideBatches, refuseInsideBatchOf } from "./batch.ts";
 import { type CacheMemory, ReadCache } from "./cache.ts";
 import type { Counters } from "./counters.ts";
+import { DeviceRow, type DeviceRowContext } from "./device-row.ts";
 import { DirectReader } from "./direct-reader.ts";
-import type { DeviceDriver, DeviceMark, DeviceState, Guard, HighWaterMark } from "./driver.ts";
-import { asKeyStoreError, isKeyStoreError, KeyStoreError, messageOf } from "./errors.ts";
+import type { DeviceMark } from "./driver.ts";
+import { asKeyStoreError, KeyStoreError } from "./errors.ts";
 import { InFlight } from "./in-flight.ts";
-import type { DeviceMove, DeviceRef, LeaseHolder, MovableDevice } from "./key-store.ts";
+import type { DeviceMove, DeviceRef, MovableDevice } from "./key-store.ts";
 import { Overlay } from "./overlay.ts";
 import type { Change, KeyRange, Known, Page, RecordReader, StoredRecord } from "./records.ts";
-import { nameOf, refusalOf } from "./refusal.ts";
+import { nameOf } from "./refusal.ts";
 import { retrying } from "./retry.ts";
 import type { CollectionUsage } from "./stats.ts";
-import { Backoff, Deadline, Mutex, within } from "./timing.ts";
+import { Mutex } from "./timing.ts";
 import {
   checkChange,
   checkCollection,
@@ -27,19 +28,10 @@ import {
 const RELEASE_MS = 3_000;
 
 /** What a device store needs of its key store. */
-export interface DeviceStoreContext {
-  readonly device: DeviceRef;
-  readonly holder: LeaseHolder;
-  readonly epoch: bigint;
-  readonly revision: bigint;
-  readonly move?: DeviceMove | undefined;
-  readonly driver: DeviceDriver;
+export interface DeviceStoreContext extends DeviceRowContext {
   readonly operationTimeoutMs: number;
-  readonly commitTimeoutMs: number;
   readonly counters: Counters;
   readonly cache: CacheMemory | undefined;
-  /** Told of every state that the database has acknowledged. */
-  readonly acknowledged: (mark: HighWaterMark) => void;
   /** Told of another name that the device was given. */
   readonly renamed: () => Promise<void>;
   /** Told of every failure and, with no argument, of every success against the database. */
@@ -47,48 +39,42 @@ export interface DeviceStoreContext {
   readonly onClose: () => Promise<void>;
 }
 
-/** The {@link DeviceStore} over a driver: batches, cache, retries, fencing and poisoning are here, for all adapters. */
+/** The {@link DeviceStore} over a driver: batches, cache, retries, the order of commits and poisoning are here, for all adapters. */
 export class DriverDeviceStore implements MovableDevice {
   readonly #context: DeviceStoreContext;
+  readonly #row: DeviceRow;
   readonly #reader: RecordReader;
   readonly #cache: ReadCache | undefined;
   readonly #failed = new AbortController();
   readonly #commits = new Mutex();
   readonly #batches = new Mutex();
   readonly #inFlight = new InFlight();
-  #epoch: bigint;
-  #revision: bigint;
-  #device: DeviceRef;
-  #move: DeviceMove | undefined;
   #batch: Batch | undefined;
   #failure: KeyStoreError | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(context: DeviceStoreContext) {
     this.#context = context;
-    this.#device = context.device;
-    this.#move = context.move;
-    this.#epoch = context.epoch;
-    this.#revision = context.revision;
+    this.#row = new DeviceRow(context, this.#beforeRetry);
     const direct = new DirectReader(context.driver, (what, read) => this.#read(what, read));
     this.#cache = context.cache && new ReadCache(direct, context.cache, context.counters);
     this.#reader = this.#cache ?? direct;
   }
 
   get device(): DeviceRef {
-    return this.#device;
+    return this.#row.device;
   }
 
   get move(): DeviceMove | undefined {
-    return this.#move;
+    return this.#row.move;
   }
 
   get epoch(): bigint {
-    return this.#epoch;
+    return this.#row.epoch;
   }
 
   get revision(): bigint {
-    return this.#revision;
+    return this.#row.revision;
   }
 
   get failed(): AbortSignal {
@@ -139,12 +125,10 @@ export class DriverDeviceStore implements MovableDevice {
   }
 
   async mark(move: DeviceMove | undefined, deviceId?: string): Promise<void> {
-    const device = deviceId === undefined ? this.#device : checkDevice({ ...this.#device, deviceId });
-    await this.#setMark({ move, deviceId });
-    this.#move = move;
-    if (device === this.#device) return;
-    this.#device = device;
-    await this.#context.renamed();
+    if (deviceId !== undefined) checkDevice({ ...this.device, deviceId });
+    this.#usable();
+    await this.#inFlight.track(this.#commits.run(() => this.#setMark({ move, deviceId })));
+    if (deviceId !== undefined) await this.#context.renamed();
   }
 
   async commit(changes: Iterable<Change>): Promise<void> {
@@ -215,7 +199,7 @@ export class DriverDeviceStore implements MovableDevice {
     this.#throwIfPoisoned();
     const changes = overlay.reduced();
     const began = performance.now();
-    const commit = () => this.#commitOnce(() => this.#context.driver.commit(this.#guard, changes));
+    const commit = () => this.#row.commit(changes);
     try {
       await (this.#cache === undefined ? commit() : this.#cache.writing(changes, commit));
     } catch (error) {
@@ -226,81 +210,13 @@ export class DriverDeviceStore implements MovableDevice {
   }
 
   /** A commit of its own, whatever else is committed. */
-  #setMark(mark: DeviceMark): Promise<void> {
-    this.#usable();
-    const { driver } = this.#context;
-    const write = async () => {
-      this.#throwIfPoisoned();
-      try {
-        await this.#commitOnce(() => driver.mark(this.#guard, mark));
-      } catch (error) {
-        throw this.#poison(error);
-      }
-    };
-    return this.#inFlight.track(this.#commits.run(write));
-  }
-
-  /** Moves the revision by exactly one, through broken connections, within the time limit. */
-  async #commitOnce(attempt: () => Promise<boolean>): Promise<void> {
-    const { commitTimeoutMs } = this.#context;
-    const deadline = new Deadline(commitTimeoutMs);
-    // An attempt that hangs on a dead connection must leave time to settle it and to try again.
-    const attemptMs = commitTimeoutMs / 3;
-    const backoff = new Backoff();
-    for (;;) {
-      try {
-        const limit = Math.min(attemptMs, deadline.remainingMs);
-        const applied = await within(limit, "a commit", attempt());
-        if (!applied) throw await this.#refusal(deadline);
-        this.#advance(this.#epoch, this.#revision + 1n);
-        return;
-      } catch (error) {
-        if (!isRetryable(error) || deadline.isOver) throw error;
-        this.#beforeRetry(error);
-      }
-      await backoff.pause(deadline.remainingMs);
-      if (await this.#settle(deadline.remainingMs)) return;
-    }
-  }
-
-  /** After a commit whose outcome is unknown: whether it was applied, with any attempt that still runs fenced. */
-  async #settle(limitMs: number): Promise<boolean> {
-    const { driver, holder } = this.#context;
-    let state: DeviceState | undefined;
+  async #setMark(mark: DeviceMark): Promise<void> {
+    this.#throwIfPoisoned();
     try {
-      const look = () => driver.settle(holder.id);
-      state = await this.#retrying("the look after an uncertain commit", limitMs, look);
+      await this.#row.mark(mark);
     } catch (error) {
-      // However the look fails, the commit may be durable: only this code says so.
-      const message = `whether the commit was applied could not be found out: ${messageOf(error)}`;
-      throw new KeyStoreError("ERR_KEY_STORE_UNAVAILABLE", message, { cause: error });
+      throw this.#poison(error);
     }
-    return this.#settled(state);
-  }
-
-  #settled(state: DeviceState | undefined): boolean {
-    const guard = this.#guard;
-    const ours = state?.holder?.id === guard.holderId && state.epoch > guard.epoch;
-    if (!ours || (state.revision !== guard.revision && state.revision !== guard.revision + 1n)) {
-      throw refusalOf(this.device, guard, state);
-    }
-    this.#advance(state.epoch, state.revision);
-    return state.revision !== guard.revision;
-  }
-
-  #advance(epoch: bigint, revision: bigint): void {
-    this.#epoch = epoch;
-    this.#revision = revision;
-    this.#context.acknowledged({ epoch, revision });
-  }
-
-  async #refusal(deadline: Deadline): Promise<KeyStoreError> {
-    const look = this.#context.driver.state();
-    return refusalOf(this.device, this.#guard, await within(deadline.remainingMs, "the look after a refusal", look));
-  }
-
-  get #guard(): Guard {
-    return { holderId: this.#context.holder.id, epoch: this.#epoch, revision: this.#revision };
   }
 
   /** A read against the database: tried again after a broken connection, and poisoning when it fails for good. */
@@ -310,21 +226,12 @@ export class DriverDeviceStore implements MovableDevice {
       return read();
     };
     try {
-      const answer = await this.#retrying(what, this.#context.operationTimeoutMs, attempt);
+      const answer = await retrying(what, this.#context.operationTimeoutMs, attempt, this.#beforeRetry);
       this.#context.observe();
       return answer;
     } catch (error) {
       throw this.#poison(error);
     }
-  }
-
-  #retrying<T>(what: string, limitMs: number, attempt: () => Promise<T>): Promise<T> {
-    return retrying(what, limitMs, attempt, (failure) => this.#beforeRetry(failure));
-  }
-
-  #beforeRetry(failure: KeyStoreError): void {
-    this.#context.counters.retries += 1;
-    this.#context.observe(failure);
   }
 
   #track<T>(read: (reader: RecordReader) => Promise<T>): Promise<T> {
@@ -377,15 +284,16 @@ export class DriverDeviceStore implements MovableDevice {
     const { driver, holder, operationTimeoutMs, observe, onClose } = this.#context;
     const limitMs = Math.min(operationTimeoutMs, RELEASE_MS);
     try {
-      await this.#retrying("giving the lease back", limitMs, () => driver.release(holder.id));
+      await retrying("giving the lease back", limitMs, () => driver.release(holder.id), this.#beforeRetry);
     } catch (error) {
       // The lease runs out by itself; whoever opens the device next waits for that.
       observe(asKeyStoreError(error));
     }
     await onClose();
   }
-}
 
-function isRetryable(error: unknown): error is KeyStoreError {
-  return isKeyStoreError(error, "ERR_KEY_STORE_UNAVAILABLE");
+  readonly #beforeRetry = (failure: KeyStoreError): void => {
+    this.#context.counters.retries += 1;
+    this.#context.observe(failure);
+  };
 }
