@@ -1,8 +1,9 @@
 import type { KeyStoreCandidate, Logger, OnUnavailable, OpenDeviceOptions } from "@holdfast/key-store-core";
 import { MemoryKeyStore } from "@holdfast/key-store-memory";
 import { type AtRest, atRestFrom, checkAtRest } from "./config/at-rest.ts";
-import { checkShapes, config } from "./config/client-shapes.ts";
+import { checkShapes, config, OPTION_NAMES } from "./config/client-shapes.ts";
 import { matrixFromEnv } from "./config/matrix.ts";
+import { checkNames } from "./config/option-names.ts";
 import { type Environment, onUnavailableFromEnv } from "./config/variables.ts";
 import { type KeyStoreFromEnvOptions, keyStoreCandidates } from "./key-store-from-env.ts";
 import type { ShareKeysWith } from "./send/key-sharing.ts";
@@ -143,6 +144,7 @@ export function optionsFromEnv(env: Environment, options: MatrixClientFromEnvOpt
   const { label, witness, connectTimeoutMs, operationTimeoutMs, commitTimeoutMs, cacheBytes, ...given } = options;
   const limits = { connectTimeoutMs, operationTimeoutMs, commitTimeoutMs, cacheBytes };
   const storeOptions: { [Name in keyof StoreOptions]-?: StoreOptions[Name] } = { label, witness, ...limits };
+  checkNames(options, [...OPTION_NAMES, ...Object.keys(storeOptions)]);
   const { accessToken, password, loginToken, key, passphrase, plaintext, keyStores, logger } = given;
   const identity = matrixFromEnv(env, { ...given, credentials: credentialsIn(accessToken, password, loginToken) });
   const atRest = atRestFrom(env, { key, passphrase, plaintext });

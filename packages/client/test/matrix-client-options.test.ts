@@ -156,6 +156,29 @@ describe("an option of a client", () => {
     expect(making).not.toThrow(/EsTx/);
   });
 
+  it.each([
+    [{ lesae: "take-over" }, "lesae is not an option: lease may be meant"],
+    [{ device_id: "BOT" }, "device_id is not an option: deviceId may be meant"],
+    [{ pasphrase: "correct horse" }, "pasphrase is not an option: passphrase may be meant"],
+    [{ colour: "red" }, "colour is not an option"],
+    [{ probe: { fristMs: 5 } }, "probe.fristMs is not an option: probe.firstMs may be meant"],
+    [
+      { setUpTrust: { recoverykey: "EsTx secret" } },
+      "setUpTrust.recoverykey is not an option: setUpTrust.recoveryKey may be meant",
+    ],
+  ])("is refused at construction where there is none of its name: %j", (given, message) => {
+    expect(() => new MatrixClient({ ...valid, ...given } as MatrixClientOptions)).toThrow(config(message));
+  });
+
+  it("whose name is misspelt is refused beside an environment too, where key stores have options as well", () => {
+    const making = (more: object) => () => MatrixClient.fromEnv(env, more);
+    expect(making({ lesae: "take-over" })).toThrow(config("lesae is not an option: lease may be meant"));
+    expect(making({ cacheByte: 0 })).toThrow(config("cacheByte is not an option: cacheBytes may be meant"));
+    expect(() => new MatrixClient({ ...valid, cacheBytes: 0 } as MatrixClientOptions)).toThrow(
+      config("cacheBytes is not an option"),
+    );
+  });
+
   it("plaintext is refused at construction where it is misspelt, beside a key too", () => {
     expect(() => new MatrixClient({ ...valid, plaintext: "alow" as "allow" })).toThrow(
       expect.objectContaining({ code: "ERR_KEY_STORE_CONFIG", message: 'plaintext is "allow" or nothing' }),
@@ -181,7 +204,7 @@ describe("an option of a client", () => {
       decryptionTrust: "cross-signed",
       onVerificationRequest: () => "ignore",
       shareKeysWith: "verified-devices",
-      setUpTrust: { password: "hunter2", onRecoveryKey: () => {} },
+      setUpTrust: { password: "hunter2", onRecoveryKey: () => {}, signal: new AbortController().signal },
       deliverHistory: true,
       probe: { firstMs: 5 },
     };

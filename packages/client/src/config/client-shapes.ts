@@ -1,11 +1,14 @@
 import { MatrixClientError } from "../errors.ts";
 import { parseHomeserver } from "../http/discovery.ts";
 import type { MatrixClientOptions } from "../matrix-client-options.ts";
+import { checkNames } from "./option-names.ts";
 
 /** What an option may be: as a test, and in words. */
 interface Shape {
   readonly fits: (value: unknown) => boolean;
   readonly is: string;
+  /** The only members that it may have, where that is said. */
+  readonly members?: readonly string[];
 }
 
 /** The longest delay that a timer takes; one that is longer would be none. */
@@ -25,10 +28,10 @@ const WAIT_MS: Shape = {
 };
 
 /** Checked where they mean something together: how to log in, and how the state is encrypted. */
-type Elsewhere = "accessToken" | "password" | "loginToken" | "key" | "passphrase" | "plaintext";
+const ELSEWHERE = ["accessToken", "password", "loginToken", "key", "passphrase", "plaintext"] as const;
 
 /** Every other option, so that the compiler misses one that is new. */
-const SHAPES: { readonly [Name in Exclude<keyof MatrixClientOptions, Elsewhere>]-?: Shape } = {
+const SHAPES: { readonly [Name in Exclude<keyof MatrixClientOptions, (typeof ELSEWHERE)[number]>]-?: Shape } = {
   userId: {
     fits: (value) => typeof value === "string" && /^@[^:\s]*:[^\s]+$/.test(value),
     is: "a full user id, such as @bot:example.org",
@@ -61,6 +64,7 @@ const SHAPES: { readonly [Name in Exclude<keyof MatrixClientOptions, Elsewhere>]
       passphrase: TEXT,
       onRecoveryKey: FUNCTION,
       onProgress: FUNCTION,
+      signal: { fits: (value) => value instanceof AbortSignal, is: "an AbortSignal" },
     },
     "any",
   ),
@@ -76,18 +80,24 @@ const SHAPES: { readonly [Name in Exclude<keyof MatrixClientOptions, Elsewhere>]
   probe: withMembers({ firstMs: PAUSE_MS, longestMs: PAUSE_MS }, "any"),
 };
 
+/** The names of all options. */
+export const OPTION_NAMES: readonly string[] = [...Object.keys(SHAPES), ...ELSEWHERE];
+
 /**
  * Checks what each option is by itself. Messages name the option and what it may
- * be, never what it was: that may be a secret in the wrong place.
+ * be, never what it was: that may be a secret in the wrong place. What is no option is refused.
  *
  * @throws `CONFIG`
  */
 export function checkShapes(options: MatrixClientOptions): void {
   if (typeof options !== "object" || options === null) config("a client takes an object of options");
   if (options.homeserver === undefined) config("homeserver is missing: a base URL or a server name");
+  checkNames(options, OPTION_NAMES);
   for (const [name, shape] of Object.entries(SHAPES)) {
     const value: unknown = options[name as keyof typeof SHAPES];
-    if (value !== undefined && !shape.fits(value)) config(`${name} must be ${shape.is}`);
+    if (value === undefined) continue;
+    if (!shape.fits(value)) config(`${name} must be ${shape.is}`);
+    if (shape.members !== undefined) checkNames(value as object, shape.members, `${name}.`);
   }
 }
 
@@ -106,7 +116,7 @@ function words<T extends string>(each: Readonly<Record<T, true>>): Shape {
   };
 }
 
-/** An object with these members, all of them or any. */
+/** An object with these members: all of them, and others; or any of them, and no others. */
 function withMembers(members: Readonly<Record<string, Shape>>, which: "all" | "any"): Shape {
   const entries = Object.entries(members);
   const said = entries.map(([name, { is }]) => `${name}: ${is}`).join("; ");
@@ -119,6 +129,7 @@ function withMembers(members: Readonly<Record<string, Shape>>, which: "all" | "a
         return member === undefined ? which === "any" : shape.fits(member);
       }),
     is: `an object (${said})`,
+    ...(which === "any" && { members: Object.keys(members) }),
   };
 }
 
