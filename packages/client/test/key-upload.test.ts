@@ -54,7 +54,7 @@ describe("an upload of keys", () => {
     });
     const sender = await world.connected(alice);
     const name = await claimed.promise;
-    await expect.poll(() => bodies.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(2);
+    await expect.poll(() => bodies.length).toBeGreaterThanOrEqual(2);
     expect(keyNames(bodies[0])).toContain(name);
     expect(bodies[1]?.one_time_keys).toBeUndefined();
     for (const later of bodies.slice(1)) expect(keyNames(later)).not.toContain(name);
@@ -79,7 +79,7 @@ describe("an upload of keys", () => {
     stop();
 
     await world.connected(alice);
-    await expect.poll(() => bodies.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(2);
+    await expect.poll(() => bodies.length).toBeGreaterThanOrEqual(2);
     expect(keyNames(bodies[0]).length).toBeGreaterThan(0);
     expect(bodies[1]?.one_time_keys).toBeUndefined();
   });
@@ -95,7 +95,7 @@ describe("an upload of keys", () => {
     });
     let refused = false;
     const client = await world.connected(alice);
-    await expect.poll(() => bodies.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(2);
+    await expect.poll(() => bodies.length).toBeGreaterThanOrEqual(2);
     expect(refused).toBe(true);
     expect(bodies[1]?.one_time_keys).toBeUndefined();
     const [first, ...later] = bodies.map(keyNames);
@@ -114,7 +114,7 @@ describe("an upload of keys", () => {
     });
     const bodies = uploads();
     const client = await world.connected(alice);
-    await expect.poll(() => bodies.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(2);
+    await expect.poll(() => bodies.length).toBeGreaterThanOrEqual(2);
     expect(keyNames(bodies[1])).toEqual(keyNames(bodies[0]));
     expect(client.client.mode).toBe("development");
   });
@@ -147,7 +147,7 @@ describe("the identity of a device", () => {
     };
     const sender = await world.connected(bob);
     const first = await world.connected(alice, options as never);
-    await expect.poll(shown, { timeout: 20_000 }).toBeDefined();
+    await expect.poll(shown).toBeDefined();
     const { identity } = first.client;
     await first.client.close();
     // Whoever finds it shown at the start writes that down.
@@ -156,6 +156,7 @@ describe("the identity of a device", () => {
     await second.client.close();
     expect(await shown()).toBeUndefined();
 
+    world.homeserver.journal.clear();
     const again = await world.connected(alice, options as never);
     expect(again.client).toMatchObject({ mode: "development", identity });
     expect((await shown())?.keys).toEqual({
@@ -214,12 +215,12 @@ describe("the identity of a device", () => {
       return next();
     });
     await world.connected(alice);
-    await expect.poll(() => answers, { timeout: 20_000 }).toContain("refused");
+    await expect.poll(() => answers).toContain("refused");
     // Half of the one-time keys are claimed: the engine uploads others.
     for (let n = 0; n < 30; n += 1) {
       await alice.call("POST", "/keys/claim", { one_time_keys: { [userId]: { [deviceId]: "signed_curve25519" } } });
     }
-    await expect.poll(() => answers, { timeout: 20_000 }).toContain("given");
+    await expect.poll(() => answers).toContain("given");
     expect(bodies[1]?.device_keys).toBeUndefined();
   });
 
@@ -237,7 +238,7 @@ describe("the identity of a device", () => {
     });
     const client = await world.connected(alice);
     // At the start, when the keys are read back, and when a sync says that they were uploaded.
-    await expect.poll(() => given, { timeout: 20_000 }).toBe(3);
+    await expect.poll(() => given).toBe(3);
     const keys = { [`curve25519:${deviceId}`]: "A".repeat(43), [`ed25519:${deviceId}`]: "B".repeat(43) };
     changed = true;
     await alice.call("POST", "/keys/upload", {

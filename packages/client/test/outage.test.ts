@@ -151,7 +151,7 @@ describe("a device that began on the fallback, because PostgreSQL was away and n
     reader.client.on("message", async ({ content }) => {
       if (content.body === "slowly") await gate.promise;
     });
-    await reader.client.connect();
+    await world.connect(reader);
     expect(reader.client).toMatchObject({ mode: "development", keyStoreAvailable: false });
     const { identity } = reader.client;
     const roomId = await world.room([alice, bob]);
@@ -160,8 +160,8 @@ describe("a device that began on the fallback, because PostgreSQL was away and n
     await reader.until(() => reader.bodies.includes("slowly"));
 
     // The first attempt to move is cut off in the middle.
-    await proxy.setMode("pass");
     const cut = proxy.arm({ direction: "toServer", marker: "insert into", damage: "cut" });
+    await proxy.setMode("pass");
     await cut;
     await reader.until(() => reader.client.mode === "production");
     expect(reader.client).toMatchObject({ keyStoreAvailable: true, identity });
@@ -213,7 +213,7 @@ describe("a device that has no key on the fallback", () => {
     const { identity } = reader.client;
     await proxy.setMode("pass");
     await expect
-      .poll(() => reader.log.filter((line) => line.startsWith("error")), { timeout: 20_000 })
+      .poll(() => reader.log.filter((line) => line.startsWith("error")))
       .toEqual([expect.stringContaining("PostgreSQL would hold the keys where others may read them")]);
     expect(reader.client).toMatchObject({ mode: "development", identity });
     await reader.client.close();

@@ -14,7 +14,6 @@ it("requests of the engine are tried again no sooner than the homeserver asks fo
   const [alice, bob] = [await world.user("alice"), await world.user("bob")];
   const { userId } = alice.credentials;
   const reader = await world.connected(alice);
-  await expect.poll(() => world.homeserver.journal.entries({ path: "/keys/upload", userId }).length).toBeGreaterThan(0);
   const room = await world.room([alice, bob]);
   const limit = world.homeserver.faults.always({ path: "/keys/query", userId }, rateLimit(120_000));
   const sender = await world.connected(bob);
@@ -23,7 +22,7 @@ it("requests of the engine are tried again no sooner than the homeserver asks fo
   const saying = reader.say(room, "hello").catch((error) => error.code);
   await limit.fired();
   const told = () => reader.log.filter((line) => /^warn Requests of the crypto engine were not sent/.test(line));
-  await expect.poll(told, { timeout: 10_000 }).not.toEqual([]);
+  await expect.poll(told).not.toEqual([]);
   expect(told()[0]).toMatch(/trying again in 120000 ms/);
   await reader.client.close();
   expect(await saying).toBe("CLOSED");

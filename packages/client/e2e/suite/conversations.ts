@@ -82,7 +82,7 @@ export function conversationSuite(there: There): void {
     await sdk.reads("1 of ours");
     await sdk.say(roomId, "1 of the SDK", [alice.credentials]);
     await restart();
-    await expect.poll(() => read(lives), { timeout: 20_000 }).toContain("1 of the SDK");
+    await expect.poll(() => read(lives)).toContain("1 of the SDK");
     await now().say(roomId, "2 of ours");
     await restart();
     await sdk.say(roomId, "2 of the SDK", [alice.credentials]);

@@ -27,7 +27,7 @@ async function texts(party: Party, roomId: string): Promise<unknown[]> {
 
 /** What the other device reads in the end, whatever became of the first life. */
 async function untilThereIs(party: Party, roomId: string, expected: readonly string[]): Promise<void> {
-  await expect.poll(() => texts(party, roomId), { timeout: 20_000 }).toEqual(expected);
+  await expect.poll(() => texts(party, roomId)).toEqual(expected);
 }
 
 export function killSuite(there: There): void {
@@ -44,7 +44,7 @@ export function killSuite(there: There): void {
       await using stage = await Stage.on(there());
       const { device, party, roomId } = await pair(stage);
       const child = new Child(stage, device);
-      const { ed25519 } = (await child.until("connected")) as { ed25519?: string };
+      const { ed25519 } = await child.connected();
       const { userId } = device.credentials;
       const fault = stage.homeserver.faults.next({ ...call, userId }, hold(what));
       const ask = { roomId, body: "once", transactionId: "the only one" };
@@ -158,7 +158,7 @@ export function killSuite(there: There): void {
       await using stage = await Stage.on(there());
       const { device, party, roomId } = await pair(stage);
       const child = new Child(stage, device, { onMessage: onMessage ?? "answer" });
-      await child.until("connected");
+      await child.connected();
       const { userId } = device.credentials;
       await party.sync();
       let events = 0;

@@ -58,7 +58,7 @@ export function storeSuite(there: There): void {
       const logins = () => journal.entries({ path: "/login", where: ({ body }) => body.password === password }).length;
       const first = stage.client(options);
       const sdk = await stage.sdk(bob);
-      await first.client.connect();
+      await stage.connect(first);
       const { deviceId, identity } = first.client;
       expect([first.client.mode, first.client.keyStoreAvailable]).toEqual([mode, true]);
       const roomId = await first.client.createRoom({ encrypted: true, invite: [sdk.credentials.userId] });
@@ -100,7 +100,7 @@ export function storeSuite(there: There): void {
     await sdk.knows(roomId, [device.credentials]);
     const storage = { kind: "postgres", url: await server.createDatabase() } as const;
     const child = new Child(stage, device, { storage });
-    const connected = await child.until("connected");
+    const connected = await child.connected();
     const fault = stage.homeserver.faults.next({ path: SEND, userId: device.credentials.userId }, holdResponse());
     const ask = { roomId, body: "once", transactionId: "the only one" };
     child.ask(ask);
@@ -144,7 +144,7 @@ export function storeSuite(there: There): void {
     const tokens = () => journal.entries({ path: "/sync", userId }).map(({ call }) => call.query.get("since"));
     const already = tokens().length;
     await expect(ours.say(roomId, "a secret")).rejects.toMatchObject({ code: "ENCRYPTION_UNAVAILABLE" });
-    await expect.poll(() => tokens().length, { timeout: 20_000 }).toBeGreaterThan(already + 3);
+    await expect.poll(() => tokens().length).toBeGreaterThan(already + 3);
     expect(new Set(tokens().slice(already)).size).toBe(1);
     expect(journal.events(roomId).filter(({ sender }) => sender === userId)).toEqual([]);
 

@@ -151,7 +151,7 @@ export function trustSuite(there: There): void {
     await compare(verification, request);
     // It learns of its own signature from the homeserver.
     const status = () => sdk.crypto.getUserVerificationStatus(user.userId);
-    await expect.poll(async () => (await status()).isCrossSigningVerified(), { timeout: 20_000 }).toBe(true);
+    await expect.poll(async () => (await status()).isCrossSigningVerified()).toBe(true);
     await sdk.say(roomId, "bob, as you have seen", [user]);
     await ours.until(() => ours.bodies.includes("bob, as you have seen"));
     expect(ours.messages.at(-1)?.trust).toMatchObject({ shield: "none", code: undefined });
@@ -182,9 +182,9 @@ export function trustSuite(there: There): void {
     await compare(verification, request, { sdkStarts: true });
     const status = await sdk.crypto.getDeviceVerificationStatus(user.userId, deviceId);
     expect(status?.crossSigningVerified).toBe(true);
-    await expect.poll(() => ours.client.trust.backup.hasKey(), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => ours.client.trust.backup.hasKey()).toBe(true);
     await expect
-      .poll(() => ours.client.trust.crossSigning.status(), { timeout: 20_000 })
+      .poll(() => ours.client.trust.crossSigning.status())
       .toEqual({ published: true, privateKeys: true, deviceSigned: true });
   });
 }

@@ -1,18 +1,23 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import type { HomeserverClient } from "@holdfast/dev-homeserver/party";
+import { keysPublished } from "../../test/support/world.ts";
 import type { Ask, Life, Told } from "../programs/life.ts";
 import type { Stage } from "./stage.ts";
 
 /** Our client in a process of its own, which can be killed. */
 export class Child {
   readonly told: Told[] = [];
+  readonly #stage: Stage;
+  readonly #device: HomeserverClient;
   readonly #process: ChildProcess;
   readonly #changed = new EventEmitter().setMaxListeners(0);
   readonly #ended: Promise<string>;
 
   /** @param given default: answers, on the device's SQLite file */
   constructor(stage: Stage, device: HomeserverClient, given: Partial<Pick<Life, "onMessage" | "storage">> = {}) {
+    this.#stage = stage;
+    this.#device = device;
     const life: Life = {
       homeserver: stage.homeserver.baseUrl,
       accessToken: device.credentials.accessToken,
@@ -36,14 +41,25 @@ export class Child {
    *
    * @throws Error where it ends before
    */
-  async until(what: Told["told"]): Promise<Told> {
+  async until<What extends Told["told"]>(what: What): Promise<Extract<Told, { told: What }>> {
     return this.unlessEnded(async () => {
       for (;;) {
-        const found = this.told.find(({ told }) => told === what);
+        const found = this.told.find((each): each is Extract<Told, { told: What }> => each.told === what);
         if (found !== undefined) return found;
         await once(this.#changed, "changed");
       }
     });
+  }
+
+  /**
+   * Resolves when it is connected, and others can write to it.
+   *
+   * @throws Error where it ends before
+   */
+  async connected(): Promise<Extract<Told, { told: "connected" }>> {
+    const told = await this.until("connected");
+    await this.unlessEnded(() => keysPublished(this.#stage.homeserver.journal, this.#device.credentials));
+    return told;
   }
 
   /** @throws Error where it ends before `work` does */

@@ -18,6 +18,6 @@ export async function uploadedKeys({ homeserver }: Stage, userId: string, upload
     homeserver.journal
       .entries({ path: "/keys/upload", userId })
       .filter(({ outcome }) => typeof outcome === "object" && outcome.status === 200);
-  await expect.poll(() => taken().length, { timeout: 20_000 }).toBeGreaterThanOrEqual(uploads);
+  await expect.poll(() => taken().length).toBeGreaterThanOrEqual(uploads);
   return taken().flatMap(({ call }) => Object.keys((call.body.one_time_keys as object | undefined) ?? {}));
 }

@@ -79,10 +79,15 @@ export class Stage implements AsyncDisposable {
     return watched;
   }
 
-  /** Our client for a device, connected. */
-  async ours(device: HomeserverClient, more: Partial<MatrixClientOptions> = {}): Promise<Watched> {
-    const watched = this.client(this.options(device, more));
+  /** Our client for a device, connected, so that it can be written to. */
+  ours(device: HomeserverClient, more: Partial<MatrixClientOptions> = {}): Promise<Watched> {
+    return this.connect(this.client(this.options(device, more)));
+  }
+
+  /** Connects our client, and waits until it can be written to, where it encrypts. */
+  async connect(watched: Watched): Promise<Watched> {
     await watched.client.connect();
+    await watched.published(this.homeserver);
     return watched;
   }
 

@@ -2,8 +2,14 @@ import { EventEmitter, once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { type DevHomeserver, type Middleware, startDevHomeserver } from "@holdfast/dev-homeserver";
+import {
+  type Call,
+  type DevHomeserver,
+  type FaultyHomeserver,
+  type Middleware,
+  startDevHomeserver,
+} from "@holdfast/dev-homeserver";
+import type { Journal } from "@holdfast/dev-homeserver/faults";
 import { HomeserverClient } from "@holdfast/dev-homeserver/party";
 import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
 import type { ModeEvent } from "../../src/availability/client-mode.ts";
@@ -54,16 +60,15 @@ export class World implements AsyncDisposable {
     return watched;
   }
 
-  /** A connected client. Where it encrypts, its keys are published, unless that takes long: before, nobody can write to it. */
-  async connected(user: HomeserverClient, more: Partial<MatrixClientOptions> = {}): Promise<Watched> {
-    const watched = this.client(user, more);
+  /** A client that is connected, and can be written to. */
+  connected(user: HomeserverClient, more: Partial<MatrixClientOptions> = {}): Promise<Watched> {
+    return this.connect(this.client(user, more));
+  }
+
+  /** Connects a client, and waits until it can be written to, where it encrypts. */
+  async connect(watched: Watched): Promise<Watched> {
     await watched.client.connect();
-    const { userId = "", deviceId = "", identity } = watched.client;
-    const uploads = () => this.homeserver.journal.entries({ path: "/keys/upload", userId, deviceId });
-    const until = Date.now() + 2_000;
-    while (identity !== undefined && !uploads().some(({ outcome }) => outcome !== undefined) && Date.now() < until) {
-      await delay(5);
-    }
+    await watched.published(this.homeserver);
     return watched;
   }
 
@@ -89,6 +94,13 @@ export class World implements AsyncDisposable {
     await this.homeserver.close();
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Resolves when the homeserver has had one-time keys of a device: from then on others can write to it. */
+export function keysPublished(journal: Journal, device: Pick<MatrixClient, "userId" | "deviceId">): Promise<void> {
+  const { userId, deviceId } = device;
+  const where = ({ body }: Call) => Object.keys((body.one_time_keys as object | undefined) ?? {}).length > 0;
+  return journal.answered({ path: "/keys/upload", userId, deviceId, where });
 }
 
 /** A client, and what it was told. */
@@ -126,6 +138,12 @@ export class Watched {
   /** Resolves when a condition holds, which is looked at whenever the client was told something. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) await once(this.#changed, "changed");
+  }
+
+  /** Resolves when the homeserver has had keys that others can write to this device with; at once where it does not encrypt. */
+  async published({ journal }: Pick<FaultyHomeserver, "journal">): Promise<void> {
+    const { client } = this;
+    await Promise.race([keysPublished(journal, client), this.until(() => client.identity === undefined)]);
   }
 
   async say(roomId: string, body: string, more: JsonObject = {}): Promise<string> {

@@ -44,6 +44,7 @@ export interface HandedOutKey {
  */
 export class Journal {
   readonly #limit: number;
+  readonly #waiting = new Set<{ readonly matcher: CallMatcher; readonly resolve: () => void }>();
   #entries: { readonly call: Call; outcome: Outcome | undefined }[] = [];
 
   constructor(limit: number) {
@@ -53,6 +54,12 @@ export class Journal {
   /** Every entry, or those that fit. */
   entries(matcher: CallMatcher = {}): JournalEntry[] {
     return this.#entries.filter(({ call }) => matches(matcher, call));
+  }
+
+  /** Resolves once a call that fits has been answered with 200: at once, where one of the entries has been. */
+  answered(matcher: CallMatcher): Promise<void> {
+    if (this.entries(matcher).some(({ outcome }) => isTaken(outcome))) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.add({ matcher, resolve }));
   }
 
   clear(): void {
@@ -98,14 +105,25 @@ export class Journal {
     this.#entries.push(entry);
     if (this.#entries.length > this.#limit) this.#entries.splice(0, this.#entries.length - this.#limit);
     entry.outcome = await next();
+    if (isTaken(entry.outcome)) this.#tell(call);
     return entry.outcome;
   };
 
-  #done(route: RegExp): JournalEntry[] {
-    return this.#entries.filter(({ call, outcome }) => {
-      return route.test(call.route) && typeof outcome === "object" && outcome.status === 200;
-    });
+  #tell(call: Call): void {
+    for (const waiting of this.#waiting) {
+      if (!matches(waiting.matcher, call)) continue;
+      this.#waiting.delete(waiting);
+      waiting.resolve();
+    }
   }
+
+  #done(route: RegExp): JournalEntry[] {
+    return this.#entries.filter(({ call, outcome }) => route.test(call.route) && isTaken(outcome));
+  }
+}
+
+function isTaken(outcome: Outcome | undefined): boolean {
+  return typeof outcome === "object" && outcome.status === 200;
 }
 
 function byUserAndDevice(users: unknown): [string, string, unknown][] {

@@ -123,6 +123,21 @@ function faults(start: () => Promise<FaultyHomeserver>): void {
     await whoami();
   });
 
+  test("the journal says when a call was answered as wanted, also one that was before", async () => {
+    const calls = { path: "/whoami", userId: alice.userId };
+    server.journal.clear();
+    const told: string[] = [];
+    const answered = server.journal.answered(calls).then(() => told.push("answered"));
+    await alice.call("GET", "/sync");
+    const fault = server.faults.next(calls, error(500, "M_UNKNOWN"));
+    await expect(whoami()).rejects.toMatchObject({ status: 500 });
+    expect([fault.count, told]).toEqual([1, []]);
+    await whoami();
+    await answered;
+    await server.journal.answered(calls);
+    expect(told).toEqual(["answered"]);
+  });
+
   test("the journal tells messages to devices with both ends, and which keys were handed out", async () => {
     const content = { n: 1 };
     await alice.call("PUT", path("sendToDevice", "org.example.note", "t"), {
