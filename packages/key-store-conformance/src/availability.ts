@@ -78,7 +78,7 @@ export function availabilityTests(define: Define): void {
   });
 
   define("a database that refuses the connection makes init false, and no method throws", async (scene) => {
-    const { driver, store } = scene.newFaultyStore({ connectTimeoutMs: 100 });
+    const { driver, store } = scene.newFaultyStore();
     driver.always("connect", cutBefore);
     await assertUnavailable(store);
     assert.ok((await store.stats()).status.state === "closed");
@@ -91,7 +91,7 @@ export function availabilityTests(define: Define): void {
   });
 
   define("an error of the engine's own makes init false, not an exception", async (scene) => {
-    const { driver, store } = scene.newFaultyStore({ connectTimeoutMs: 100 });
+    const { driver, store } = scene.newFaultyStore();
     driver.always("connect", async () => {
       throw new TypeError("the engine is in an unheard-of state");
     });
@@ -109,7 +109,7 @@ export function availabilityTests(define: Define): void {
   );
 
   define("a store that was unavailable becomes ready when init finds the database back", async (scene) => {
-    const { driver, store } = scene.newFaultyStore({ connectTimeoutMs: 100 });
+    const { driver, store } = scene.newFaultyStore();
     driver.always("connect", cutBefore);
     assert.equal(await store.init(), false);
     driver.heal();

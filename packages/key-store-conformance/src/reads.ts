@@ -18,7 +18,7 @@ export function readFailureTests(define: Define): void {
     define(
       `a ${name} that fails for good throws and poisons, and never answers as if nothing were stored`,
       async (scene) => {
-        const { driver, device } = await scene.faultyDevice({ operationTimeoutMs: 60 });
+        const { driver, device } = await scene.faultyDevice(LIMITS);
         await device.commit([put("a", "1")]);
         driver.always(hook, cutBefore);
         const error = await rejectsWith("ERR_KEY_STORE_UNAVAILABLE", () => read(device));

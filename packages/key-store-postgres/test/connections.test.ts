@@ -239,7 +239,7 @@ describe("a client that is there already", () => {
       const sql = postgres(database.url, { max: 1, onnotice: () => {}, connection: { application_name: "injected" } });
       const schema = `injected late ${how}`;
       try {
-        await using store = await ready({ sql, schema, heartbeat: false, commitTimeoutMs: 900, connectTimeoutMs: 900 });
+        await using store = await ready({ sql, schema, heartbeat: false, commitTimeoutMs: 900 });
         const device = await opened(store);
         const blocker = await database.sql.reserve();
         await blocker`begin`;

@@ -50,9 +50,9 @@ async function connections(sql: postgres.Sql): Promise<string[]> {
   return rows.map((row) => row.application_name);
 }
 
-/** Looks again and again until `look` answers true, for at most ten seconds. */
+/** Looks again and again until `look` answers true, for nearly as long as a test may take: by then it says what it waited for. */
 export async function until(what: string, look: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 50_000;
   while (!(await look())) {
     if (performance.now() > deadline) throw new Error(`this did not come to pass: ${what}`);
     await delay(10);

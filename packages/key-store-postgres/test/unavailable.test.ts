@@ -16,7 +16,8 @@ async function unavailable(options: PostgresKeyStoreOptions): Promise<{ code: Ke
   await using store = new PostgresKeyStore({ ...options, connectTimeoutMs });
   const began = performance.now();
   expect(await store.init()).toBe(false);
-  expect(performance.now() - began).toBeLessThan(connectTimeoutMs + 1_000);
+  // A busy machine gets to it late.
+  expect(performance.now() - began).toBeLessThan(connectTimeoutMs + 10_000);
   const { status } = store;
   if (status.state !== "unavailable") throw new Error(`the store is ${status.state}`);
   expect(await store.openDevice({ userId: "@a:b.c", deviceId: "D" })).toBe(null);
@@ -239,7 +240,7 @@ describe("a server that comes and goes", () => {
   afterAll(() => server[Symbol.asyncDispose]());
 
   it("is unavailable while it is stopped, and its store goes on afterwards", async () => {
-    await using store = new PostgresKeyStore({ url: server.url(), operationTimeoutMs: 300 });
+    await using store = new PostgresKeyStore({ url: server.url(), operationTimeoutMs: 2_000 });
     expect(await store.init()).toBe(true);
     const device = { userId: "@a:b.c", deviceId: "D" };
     const opened = await store.openDevice(device);

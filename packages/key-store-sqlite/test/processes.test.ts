@@ -40,7 +40,7 @@ it("is installed once by many processes that begin together", async () => {
   await (await openDevice(first)).close();
   expect(await second.listDevices()).toHaveLength(1);
   expect(readdirSync(dirname(path)).sort()).toEqual(["keys.db", "keys.db-shm", "keys.db-wal"]);
-}, 30_000);
+});
 
 // Values of 300 kB make every fourth commit end with a checkpoint, so that kills fall into those too.
 for (const size of [16, 300_000]) {
