@@ -32,11 +32,14 @@ async function onlyInBackup() {
     if (withheldFromReader || call.device?.userId === userId) delete messages?.[userId]?.[login.credentials.deviceId];
     return next();
   });
-  /** Says it, and takes the key to the backup. */
+  /** Says it, and takes the key to the backup, before the reader hears of either: it waits for the backup alone. */
   const say = async (body: string): Promise<void> => {
+    const syncs = world.homeserver.faults.always({ path: "/sync", deviceId: reader.client.deviceId }, holdRequest());
+    await syncs.fired();
     await writer.say(roomId, body);
     await first.until(() => first.bodies.includes(body));
     await first.client.trust.backup.upload();
+    syncs.remove();
   };
   const sayPlainly = async (body: string): Promise<void> => {
     const endpoint = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${body}`;

@@ -10,11 +10,12 @@ import { type Material, makeMaterial } from "./kill/material.ts";
 import { type Lived, live } from "./kill/parent.ts";
 
 const KILLS = 5;
-const ROUNDS = 120;
+/** More than a process acknowledges before it is to die: it may come further before the signal reaches it, and no further than this. */
+const ROUNDS_IN_LIFE = 24;
 const CALLS_IN_ROUND = 3;
 const SEED = 20_240_229;
 /** Each life is a process that starts. */
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 240_000;
 
 /** Mulberry32: numbers from 0 up to 1, the same ones for the same seed. */
 function random(seed: number): () => number {
@@ -80,24 +81,22 @@ describe("a device whose process is killed while it works", () => {
   it.each(storages)(
     "has on $name its identity and everything that it has acknowledged",
     async ({ make }) => {
-      const material = await makeMaterial(await make(), ROUNDS);
+      const material = await makeMaterial(await make(), KILLS * ROUNDS_IN_LIFE);
       const { life, rounds, identity, peer } = material;
       const acknowledged = new Acknowledged(material);
       const next = random(SEED);
       const lives: Lived[] = [];
       for (let kill = 0; kill < KILLS; kill += 1) {
         const death = { afterCalls: 1 + Math.floor(next() * 40), thenMs: next() * 20 };
-        const lived = await live(
-          { ...life, readable: acknowledged.events, rounds: rounds.slice(acknowledged.round) },
-          death,
-        );
+        const given = rounds.slice(acknowledged.round, acknowledged.round + ROUNDS_IN_LIFE);
+        const lived = await live({ ...life, readable: acknowledged.events, rounds: given, toBeKilled: true }, death);
         expect(lived).toMatchObject({ identity, signal: "SIGKILL", isDone: false });
         expect(lived.texts).toEqual(acknowledged.texts);
         expect(lived.acknowledged.length).toBeGreaterThanOrEqual(death.afterCalls);
         acknowledged.take(lived);
         lives.push(lived);
       }
-      const last = await live({ ...life, readable: acknowledged.events, rounds: [] });
+      const last = await live({ ...life, readable: acknowledged.events, rounds: [], toBeKilled: false });
       expect(last).toMatchObject({ identity, exitCode: 0, isDone: true });
       expect(last.texts).toEqual(acknowledged.texts);
       expect(acknowledged.texts.length).toBe(lives.reduce((calls, lived) => calls + lived.acknowledged.length, 0));

@@ -26,7 +26,7 @@ afterEach(() => world[Symbol.asyncDispose]());
 
 const postgres = (at: string = url): KeyStoreCandidate => ({
   name: "PostgreSQL",
-  create: async () => new PostgresKeyStore({ url: at, commitTimeoutMs: 2_000, operationTimeoutMs: 2_000 }),
+  create: async () => new PostgresKeyStore({ url: at }),
 });
 
 describe("two processes of one device", () => {

@@ -26,6 +26,8 @@ export interface Life {
   readonly readable: readonly EncryptedEvent[];
   /** What to do then, over and over. */
   readonly rounds: readonly Round[];
+  /** Whether it is to be killed: where it has done everything before, it waits for that. */
+  readonly toBeKilled: boolean;
 }
 
 /** What a process tells. Everything it tells of a call, it tells after the call has resolved and before the next. */

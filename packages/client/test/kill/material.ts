@@ -8,7 +8,7 @@ import { openStorage } from "./storage.ts";
 
 /** A device that has just met its peer, and everything that it will be sent. */
 export interface Material {
-  readonly life: Omit<Life, "readable" | "rounds">;
+  readonly life: Omit<Life, "readable" | "rounds" | "toBeKilled">;
   readonly identity: string;
   readonly rounds: readonly Round[];
   /** Who has the key of the room that the device sends to. */

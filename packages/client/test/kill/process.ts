@@ -27,6 +27,8 @@ for (const { received, imported, sent } of rounds) {
   await send({ told: "sent", content });
 }
 
+// No other message comes.
+if (life.toBeKilled) await once(process, "message");
 await engine.close();
 await keyStore.close();
 await send({ told: "done" });
