@@ -14,6 +14,8 @@ export default defineConfig({
     // One waits for its Synapse most of the time.
     maxWorkers: 2,
     testTimeout: 60_000,
+    // What is polled for comes when the machine gets to it: a limit of one second says nothing about it.
+    expect: { poll: { timeout: 50_000 } },
     // The first run on a machine builds a Debian with Synapse.
     hookTimeout: 1_500_000,
   },

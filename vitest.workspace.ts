@@ -28,5 +28,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // What is polled for comes when the machine gets to it: a limit of one second says nothing about it.
+    expect: { poll: { timeout: 50_000 } },
   },
 });

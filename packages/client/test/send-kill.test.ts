@@ -92,7 +92,7 @@ describe("a process that is killed while it sends", () => {
     for (const body of bodies) void bot.outbox.send(room, "m.room.message", { ...MESSAGE, body });
     await bot.killed.promise;
     // The first stands still in the network; the others are written down behind it.
-    await expect.poll(() => bot.encryption?.collection("outbox").count(), { timeout: 20_000 }).toBe(bodies.length);
+    await expect.poll(() => bot.encryption?.collection("outbox").count()).toBe(bodies.length);
     const next = await start(bot.login, { storage: bot.storage });
     await next.outbox.resume();
     await next.outbox.send(room, "m.room.message", { ...MESSAGE, body: "5" });

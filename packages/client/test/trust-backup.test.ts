@@ -307,7 +307,7 @@ describe("a backup that another has taken the place of", () => {
     expect(await backedUp(first, "1")).toEqual([]);
     const looks = homeserver.faults.always({ method: "GET", path: "/room_keys/version" }, delay(0));
     onTestFinished(() => looks.remove());
-    await expect.poll(() => looks.count, { timeout: 5_000 }).toBeGreaterThanOrEqual(3);
+    await expect.poll(() => looks.count).toBeGreaterThanOrEqual(3);
     expect(states).toEqual([
       { state: "on", version: "1" },
       { state: "off", reason: "superseded" },
@@ -326,7 +326,7 @@ describe("a backup that another has taken the place of", () => {
     const { version } = await backupOf(second).backup.create({ replace: true });
     const keys = await makeRoomKeys(first, 2);
     expect(keys).toHaveLength(2);
-    await expect.poll(() => backedUp(first, version), { timeout: 5_000 }).toEqual(keys);
+    await expect.poll(() => backedUp(first, version)).toEqual(keys);
     expect(states).toEqual([
       { state: "on", version: "1" },
       { state: "off", reason: "superseded" },
@@ -339,11 +339,11 @@ describe("a backup that another has taken the place of", () => {
     await backup.upload();
     await second.api.request("DELETE", "/v3/room_keys/version/1");
     const keys = await makeRoomKeys(first, 1);
-    await expect.poll(() => states.at(-1), { timeout: 5_000 }).toEqual({ state: "off", reason: "none" });
+    await expect.poll(() => states.at(-1)).toEqual({ state: "off", reason: "none" });
     const failing = homeserver.faults.next({ method: "GET", path: "/room_keys/version" }, error(500, "M_UNKNOWN"));
     await failing.fired();
     const { version } = await backupOf(second).backup.create();
-    await expect.poll(() => backedUp(first, version), { timeout: 5_000 }).toEqual(keys);
+    await expect.poll(() => backedUp(first, version)).toEqual(keys);
     expect(states.at(-1)).toEqual({ state: "on", version });
   });
 

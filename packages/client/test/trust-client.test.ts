@@ -48,11 +48,11 @@ describe("the trust of a client", () => {
     const setUpTrust = { onRecoveryKey: (made: string) => void recoveryKeys.push(made) };
     const first = await world.connected(alice, { setUpTrust });
     const done = { published: true, privateKeys: true, deviceSigned: true };
-    await expect.poll(() => first.client.trust.crossSigning.status(), { timeout: 20_000 }).toEqual(done);
-    await expect.poll(() => first.client.trust.backup.hasKey(), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => first.client.trust.crossSigning.status()).toEqual(done);
+    await expect.poll(() => first.client.trust.backup.hasKey()).toBe(true);
     await first.client.close();
     const again = await world.connected(alice, { setUpTrust });
-    await expect.poll(() => again.client.trust.backup.hasKey(), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => again.client.trust.backup.hasKey()).toBe(true);
     expect(await again.client.trust.crossSigning.status()).toEqual(done);
     expect(recoveryKeys).toHaveLength(1);
     expect([...first.errors, ...again.errors]).toEqual([]);
@@ -115,11 +115,11 @@ describe("the trust of a client", () => {
     const setUpTrust = { recoveryKey: newRecoveryKey() };
     const first = await world.connected(alice, { setUpTrust });
     const done = { published: true, privateKeys: true, deviceSigned: true };
-    await expect.poll(() => first.client.trust.crossSigning.status(), { timeout: 20_000 }).toEqual(done);
+    await expect.poll(() => first.client.trust.crossSigning.status()).toEqual(done);
     await resetBy(await world.connected(await loggedIn(alice, "alice")), setUpTrust.recoveryKey);
     const warned = () => first.log.filter((line) => line.startsWith("warn Cross-signing:"));
-    await expect.poll(warned, { timeout: 20_000 }).toHaveLength(1);
-    await expect.poll(() => first.client.trust.crossSigning.status(), { timeout: 20_000 }).toEqual(done);
+    await expect.poll(warned).toHaveLength(1);
+    await expect.poll(() => first.client.trust.crossSigning.status()).toEqual(done);
     expect(first.errors).toEqual([]);
   });
 
@@ -130,16 +130,14 @@ describe("the trust of a client", () => {
     const states: BackupState[] = [];
     first.client.on("backup", (state) => void states.push(state));
     await first.client.connect();
-    await expect.poll(() => first.client.trust.backup.hasKey(), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => first.client.trust.backup.hasKey()).toBe(true);
     const second = await world.connected(await loggedIn(alice, "alice"));
     await second.client.trust.setUp(setUpTrust);
     const storage = await second.client.trust.secretStorage.open(setUpTrust);
     await second.client.trust.backup.create({ replace: true, storage });
     await first.say(await world.room([alice]), "kept in the new one");
-    await expect.poll(() => first.client.trust.backup.hasCurrentKey(), { timeout: 20_000 }).toBe(true);
-    await expect
-      .poll(async () => (await alice.call("GET", "/room_keys/version")).count, { timeout: 20_000 })
-      .toBeGreaterThanOrEqual(1);
+    await expect.poll(() => first.client.trust.backup.hasCurrentKey()).toBe(true);
+    await expect.poll(async () => (await alice.call("GET", "/room_keys/version")).count).toBeGreaterThanOrEqual(1);
     expect(states).toEqual([
       { state: "off", reason: "none" },
       { state: "on", version: "1" },

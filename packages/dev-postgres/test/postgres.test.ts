@@ -83,7 +83,7 @@ it.skipIf(process.platform === "win32")("a program that is killed leaves no serv
   const exited = once(child, "exit");
   child.kill("SIGKILL");
   await exited;
-  await expect.poll(() => existsSync(dataDirectory), { timeout: 20_000 }).toBe(false);
+  await expect.poll(() => existsSync(dataDirectory)).toBe(false);
   expect(isRunning(pid)).toBe(false);
 });
 
