@@ -10,6 +10,7 @@ import type { Handlers } from "./delivery/handlers.ts";
 import type { ErrorEvent, IncomingEvent, MatrixClientEvents } from "./events.ts";
 import type { HomeserverApi } from "./http/homeserver-api.ts";
 import type { CheckedOptions } from "./matrix-client-options.ts";
+import { RoomActions } from "./rooms/room-actions.ts";
 import { Rooms } from "./rooms/rooms.ts";
 import { Encryptor } from "./send/encryptor.ts";
 import { Messages } from "./send/messages.ts";
@@ -43,6 +44,8 @@ export class Connection {
   readonly rooms: Rooms;
   readonly encryptor: Encryptor;
   readonly outbox: Outbox;
+  readonly messages: Messages;
+  readonly roomActions: RoomActions;
   readonly supervisor: Supervisor;
   readonly #parts: ConnectionParts;
   readonly #trust: DeviceTrust;
@@ -64,6 +67,8 @@ export class Connection {
     const [rooms, closing] = [this.rooms, this.#closing.signal];
     this.encryptor = new Encryptor({ rooms, encryption, logger, closing, shareKeysWith: options.shareKeysWith });
     this.outbox = new Outbox({ api, rooms, encryptor: this.encryptor, encryption, logger });
+    this.messages = new Messages({ api, rooms, outbox: this.outbox, encryption });
+    this.roomActions = new RoomActions({ api, rooms });
     this.#trust = new DeviceTrust({
       api,
       logger,
@@ -134,12 +139,6 @@ export class Connection {
     } finally {
       signal?.removeEventListener("abort", abort);
     }
-  }
-
-  /** The kinds of messages that there are. */
-  messages(): Messages {
-    const { api, rooms, outbox } = this;
-    return new Messages({ api, rooms, outbox, encryption: () => this.supervisor.encryption });
   }
 
   /** Hands nothing over any more: what handlers are not done with stays where it is. Before streams end, which take their handlers off. */

@@ -31,6 +31,7 @@ export {
   waitUntilReady,
 } from "@holdfast/key-store-core";
 export type { ClientMode, ModeEvent } from "./availability/client-mode.ts";
+export type { ClientStats, ClientStatus } from "./client-status.ts";
 export type { AtRest } from "./config/at-rest.ts";
 export type { Environment } from "./config/variables.ts";
 export type { SenderTrust } from "./crypto/decrypt.ts";
@@ -59,7 +60,7 @@ export type {
 } from "./http/homeserver-api.ts";
 export { HomeserverError, isHomeserverError } from "./http/homeserver-error.ts";
 export { type KeyStoreFromEnv, type KeyStoreFromEnvOptions, keyStoreFromEnv } from "./key-store-from-env.ts";
-export { type ClientStats, type ClientStatus, MatrixClient } from "./matrix-client.ts";
+export { MatrixClient } from "./matrix-client.ts";
 export type { MatrixClientFromEnvOptions, MatrixClientOptions } from "./matrix-client-options.ts";
 export { type MatrixStats, matrixStats } from "./matrix-stats.ts";
 export type { CreateRoomOptions, JoinOptions, MembershipOptions } from "./rooms/room-actions.ts";

@@ -1,7 +1,8 @@
-import { type KeyStoreStats, type KeyStoreStatus, messageOf } from "@holdfast/key-store-core";
+import { messageOf } from "@holdfast/key-store-core";
 import type { ClientMode } from "./availability/client-mode.ts";
 import { Stores } from "./availability/stores.ts";
 import { encryptionUnavailable } from "./availability/supervisor.ts";
+import { type ClientStats, type ClientStatus, statsOf, statusOf } from "./client-status.ts";
 import type { Environment } from "./config/variables.ts";
 import { Connection } from "./connection.ts";
 import type { DeviceIdentity } from "./crypto/identity-guard.ts";
@@ -19,35 +20,13 @@ import {
   type MatrixClientOptions,
   optionsFromEnv,
 } from "./matrix-client-options.ts";
-import { type MatrixStats, matrixStats } from "./matrix-stats.ts";
-import { type CreateRoomOptions, type JoinOptions, type MembershipOptions, RoomActions } from "./rooms/room-actions.ts";
+import type { CreateRoomOptions, JoinOptions, MembershipOptions } from "./rooms/room-actions.ts";
 import type { MessageContent } from "./send/content.ts";
 import type { Messages, OutgoingFile } from "./send/messages.ts";
 import type { SendOptions } from "./send/outbox.ts";
 import type { Sent } from "./send/outbox-item.ts";
 import { ClientSession } from "./session/client-session.ts";
 import type { Trust } from "./trust/trust.ts";
-
-/** What a client can say of itself at any time. */
-export interface ClientStatus {
-  /** `undefined` before {@link MatrixClient.connect}. */
-  readonly mode: ClientMode | undefined;
-  readonly keyStoreAvailable: boolean;
-  /** Why encryption is paused or off; `undefined` where it runs. */
-  readonly reason: string | undefined;
-  /** The key store that is used or waited for; `undefined` before {@link MatrixClient.connect}. */
-  readonly keyStore: KeyStoreStatus | undefined;
-}
-
-/** The figures of a client. */
-export interface ClientStats extends ClientStatus {
-  /** Of the whole key store, with all devices in it; `undefined` before {@link MatrixClient.connect}. */
-  readonly store: KeyStoreStats | undefined;
-  /** What this client's own device holds; `undefined` while it does not run: its store is away, or encryption is off. */
-  readonly matrix: MatrixStats | undefined;
-  /** What waits to be handed over, for its key, or for another try; `undefined` while the store is away. */
-  readonly waiting: { readonly inbox: number; readonly held: number; readonly setAside: number } | undefined;
-}
 
 /**
  * A Matrix client for programs on Node.js whose keys survive. Register handlers
@@ -60,8 +39,6 @@ export class MatrixClient implements AsyncDisposable {
   readonly #ending = new AbortController();
   #stores: Stores | undefined;
   #connection: Connection | undefined;
-  #messages: Messages | undefined;
-  #actions: RoomActions | undefined;
   #connecting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -92,9 +69,7 @@ export class MatrixClient implements AsyncDisposable {
   }
 
   get status(): ClientStatus {
-    const { mode, keyStoreAvailable } = this;
-    const keyStore = this.#stores?.current?.status;
-    return { mode, keyStoreAvailable, reason: this.#connection?.supervisor.reason, keyStore };
+    return statusOf(this.#stores, this.#connection);
   }
 
   /** `undefined` before it is known, in {@link connect}. */
@@ -119,8 +94,7 @@ export class MatrixClient implements AsyncDisposable {
 
   /** Sends texts, files, reactions, edits, replies. @throws `CLOSED` before {@link connect} */
   get messages(): Messages {
-    this.#messages ??= this.#connected().messages();
-    return this.#messages;
+    return this.#connected().messages;
   }
 
   /**
@@ -217,22 +191,22 @@ export class MatrixClient implements AsyncDisposable {
 
   /** Makes a room, and answers with its id. @throws as `RoomActions` */
   async createRoom(options?: CreateRoomOptions): Promise<string> {
-    return this.#roomActions.createRoom(options);
+    return this.#connected().roomActions.createRoom(options);
   }
 
   /** Joins a room by its id or alias, and answers with its id. @throws as `RoomActions` */
   async join(roomIdOrAlias: string, options?: JoinOptions): Promise<string> {
-    return this.#roomActions.join(roomIdOrAlias, options);
+    return this.#connected().roomActions.join(roomIdOrAlias, options);
   }
 
   /** Invites a user to a room. @throws as `RoomActions` */
   async invite(roomId: string, userId: string, options?: MembershipOptions): Promise<void> {
-    return this.#roomActions.invite(roomId, userId, options);
+    return this.#connected().roomActions.invite(roomId, userId, options);
   }
 
   /** Leaves a room, or declines an invitation to it. @throws as `RoomActions` */
   async leave(roomId: string, options?: MembershipOptions): Promise<void> {
-    return this.#roomActions.leave(roomId, options);
+    return this.#connected().roomActions.leave(roomId, options);
   }
 
   /** Shares a room's key ahead of the first message, so that it goes out faster. @throws as {@link send} */
@@ -266,11 +240,7 @@ export class MatrixClient implements AsyncDisposable {
 
   /** The figures of the key store, and what this client's device holds in Matrix's terms. Never throws. */
   async stats(): Promise<ClientStats> {
-    const store = await this.#stores?.current?.stats();
-    const running = this.#connection?.supervisor.running;
-    const waiting = await running?.waiting().catch(() => undefined);
-    const held = await running?.encryption.deviceStore.collections().catch(() => undefined);
-    return { ...this.status, store, matrix: held && matrixStats(held), waiting };
+    return statsOf(this.#stores, this.#connection);
   }
 
   /** Stops syncing, ends sends with `CLOSED`, and gives the device's lease back. What was not done stays where it is. Idempotent. */
@@ -352,11 +322,6 @@ export class MatrixClient implements AsyncDisposable {
     this.#handlers
       .emit(name, event)
       .catch((error) => this.#options.logger.error(`A handler of ${name} failed: ${messageOf(error)}`));
-  }
-
-  get #roomActions(): RoomActions {
-    this.#actions ??= new RoomActions(this.#connected());
-    return this.#actions;
   }
 
   #connected(): Connection {
