@@ -87,6 +87,32 @@ describe("sending", () => {
     expect(await bodiesSeenBy(alice)).toEqual(["hello", "and on"]);
   });
 
+  it.each([
+    "/state/{eventType}/{stateKey?}",
+    "/members",
+    "/keys/query",
+    "/keys/claim",
+    "/sendToDevice/{eventType}/{txnId}",
+  ])(
+    "says that the session has ended, and the event is not sent later, where it ends before that is written down: %s",
+    async (route) => {
+      const { sender, alice, room } = await stage.untold();
+      const user = sender.login.userId;
+      const { count, end } = fault(homeserver, { route, user }, 99, refuse(401, "M_UNKNOWN_TOKEN"));
+      const error = await sendText(sender, room, "hello").catch((thrown) => thrown);
+      expect(count()).toBeGreaterThan(0);
+      expect(error).toMatchObject({ code: "LOGIN_REFUSED", cause: { errcode: "M_UNKNOWN_TOKEN" } });
+      expect(error.message).toMatch(/this event was not written down, and is not sent later$/);
+      await expect(sender.encryptor.prepare(room)).rejects.toMatchObject({ code: "LOGIN_REFUSED" });
+      end();
+      await sender.close();
+      const next = await stage.reopen(sender);
+      await next.outbox.resume();
+      await sendText(next, room, "and on");
+      expect(await bodiesSeenBy(alice)).toEqual(["and on"]);
+    },
+  );
+
   it("is given up when the signal aborts, and the event with it", async () => {
     const { sender, alice, room } = await stage.talk();
     const giveUp = new AbortController();

@@ -41,7 +41,7 @@ export interface JoinOptions extends MembershipOptions {
 
 /**
  * Making rooms, and coming and going. Every method throws `REQUEST_REFUSED`
- * where the homeserver refuses, `HOMESERVER_UNREACHABLE` where the outcome is open, and the signal's reason.
+ * where the homeserver refuses, `LOGIN_REFUSED` where it has ended the session, `HOMESERVER_UNREACHABLE` where the outcome is open, and the signal's reason.
  */
 export class RoomActions {
   readonly #api: HomeserverApi;

@@ -3,6 +3,7 @@ import type { HomeserverApi } from "../http/homeserver-api.ts";
 import { isHomeserverError, rateLimit } from "../http/homeserver-error.ts";
 import { path } from "../http/path.ts";
 import type { OutgoingEvent } from "./outbox-record.ts";
+import { sessionRefusal } from "./refusal.ts";
 
 /**
  * Sends an event under its transaction id. Answers with its event id.
@@ -38,16 +39,15 @@ export function askedToWait(error: unknown): number | undefined {
 
 /** What an error of an attempt to deliver means. */
 export function failureOf(error: unknown): Failure {
+  if (sessionRefusal(error) !== undefined || isMatrixClientError(error, "CLOSED")) return { kind: "later" };
   if (isHomeserverError(error)) {
     const atLeastMs = rateLimit(error);
-    if (atLeastMs !== undefined) return { kind: "again", atLeastMs };
-    return { kind: error.status === 401 ? "later" : "refused" };
+    return atLeastMs === undefined ? { kind: "refused" } : { kind: "again", atLeastMs };
   }
-  if (isMatrixClientError(error, "CLOSED")) return { kind: "later" };
   if (isMatrixClientError(error, "ROOM_ENCRYPTION_UNKNOWN")) {
     const { cause } = error;
     // The homeserver does not let us look: nor does it let us send.
-    const final = isHomeserverError(cause) && (cause.status === 401 || cause.status === 403);
+    const final = isHomeserverError(cause) && cause.status === 403;
     return final ? failureOf(cause) : { kind: "again", atLeastMs: askedToWait(error) ?? 0 };
   }
   return isMatrixClientError(error, "HOMESERVER_UNREACHABLE")

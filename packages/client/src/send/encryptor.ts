@@ -12,7 +12,7 @@ import type { Rooms } from "../rooms/rooms.ts";
 import { abortable } from "./abortable.ts";
 import { engineSettings, type ShareKeysWith } from "./key-sharing.ts";
 import { alone, Locks } from "./locks.ts";
-import { clientErrors, pausedError } from "./refusal.ts";
+import { clientErrors, pausedError, sessionRefusal } from "./refusal.ts";
 
 /** What an {@link Encryptor} is made of. */
 export interface EncryptorOptions {
@@ -80,8 +80,8 @@ export class Encryptor {
    * Shares a room's key ahead of the first message, so that it goes out faster.
    * Does nothing in a room that is not encrypted.
    *
-   * @throws as {@link encrypt}, with `REQUEST_REFUSED` for what the homeserver refuses and `ENCRYPTION_UNAVAILABLE`
-   * for a store that fails; `CLOSED` where the client closes
+   * @throws as {@link encrypt}, with `REQUEST_REFUSED` for what the homeserver refuses, `LOGIN_REFUSED` where it has
+   * ended the session and `ENCRYPTION_UNAVAILABLE` for a store that fails; `CLOSED` where the client closes
    */
   async prepare(roomId: string, signal?: AbortSignal): Promise<void> {
     const { rooms, closing } = this.#options;
@@ -238,7 +238,8 @@ export class Encryptor {
       this.#failedRounds.clear();
     } catch (error) {
       const refused = isHomeserverError(error);
-      if (!refused && !isMatrixClientError(error, "HOMESERVER_UNREACHABLE")) throw error;
+      const passes = refused || isMatrixClientError(error, "HOMESERVER_UNREACHABLE");
+      if (!passes || sessionRefusal(error) !== undefined) throw error;
       // Those who ask at the same time are told the same of one round.
       const another = this.#failure !== error;
       this.#failure = error;

@@ -123,7 +123,7 @@ export class Messages {
    * Downloads the file of a message and decrypts it where it is encrypted.
    *
    * @throws `MALFORMED` where the message has no file, the file is not what its sender has encrypted, or is longer
-   * than `maxBytes`; `REQUEST_REFUSED`; `HOMESERVER_UNREACHABLE`; the signal's reason
+   * than `maxBytes`; `REQUEST_REFUSED`, `LOGIN_REFUSED`; `HOMESERVER_UNREACHABLE`; the signal's reason
    */
   downloadFile(content: JsonObject, options?: DownloadOptions): Promise<Uint8Array> {
     return clientErrors(() => downloadAttachment(this.#parts.api, content, options));

@@ -4,7 +4,7 @@ import { Backoff } from "../backoff.ts";
 import type { Encryption } from "../crypto/encryption.ts";
 import { isMatrixClientError, MatrixClientError } from "../errors.ts";
 import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
-import { isHomeserverError } from "../http/homeserver-error.ts";
+import type { HomeserverError } from "../http/homeserver-error.ts";
 import type { Rooms } from "../rooms/rooms.ts";
 import { abortable } from "./abortable.ts";
 import { askedToWait, deliver, type Failure, failureOf } from "./deliver.ts";
@@ -14,7 +14,7 @@ import { closedError, type ItemRecord, OutboxItem, type Sent, sessionEndedError 
 import { OutboxRecords, type OutgoingEvent } from "./outbox-record.ts";
 import { OutboxStore } from "./outbox-store.ts";
 import { pause } from "./pause.ts";
-import { asClientError, pausedError } from "./refusal.ts";
+import { asClientError, pausedError, sessionRefusal } from "./refusal.ts";
 import { ENCRYPTED, REDACTION, wireForm } from "./wire-form.ts";
 
 /** What an {@link Outbox} is made of. */
@@ -155,6 +155,8 @@ export class Outbox {
         return this.#deliverInTurn(item);
       } catch (error) {
         if (signal.aborted) return this.#abort(item, signal.reason);
+        const ended = sessionRefusal(error);
+        if (ended !== undefined) return this.#endWithSession(item, ended);
         const atLeastMs = isMatrixClientError(error, "HOMESERVER_UNREACHABLE") ? 0 : askedToWait(error);
         if (atLeastMs === undefined) return this.#refuse(item, error);
         await pause(Math.max(backoff.next(), atLeastMs), signal);
@@ -251,9 +253,15 @@ export class Outbox {
     }
     // What its caller was told has failed is not sent later; what nobody was told of may be.
     if (failure.kind === "refused" || (failure.kind === "impossible" && !left)) return this.#refuse(item, error);
+    const ended = sessionRefusal(error);
+    if (ended !== undefined) return this.#endWithSession(item, ended);
     this.#forget(item);
-    if (isHomeserverError(error)) item.reject(sessionEndedError(item, error));
-    else item.reject(isMatrixClientError(error, "CLOSED") ? closedError(item) : asClientError(error));
+    item.reject(isMatrixClientError(error, "CLOSED") ? closedError(item) : asClientError(error));
+  }
+
+  #endWithSession(item: OutboxItem, cause: HomeserverError): void {
+    this.#forget(item);
+    item.reject(sessionEndedError(item, cause));
   }
 
   #forget(item: OutboxItem): void {
