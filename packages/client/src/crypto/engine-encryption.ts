@@ -14,6 +14,7 @@ import { KeyUpload } from "./key-upload.ts";
 import { type EngineRequest, engineRequest, markAsSent, type RoomEventTarget, type SendToRoom } from "./outgoing.ts";
 import { Repetitions } from "./repetitions.ts";
 import { Rounds } from "./rounds.ts";
+import { SessionRepairs } from "./session-repairs.ts";
 
 /** The collection of the client's single records. */
 export const CLIENT_COLLECTION = "client";
@@ -38,6 +39,7 @@ export class EngineEncryption implements Encryption {
   readonly #engine: OlmEngine;
   readonly #api: HomeserverApi;
   readonly #upload: KeyUpload;
+  readonly #repairs: SessionRepairs;
   readonly #logger: Logger;
   readonly #sendToRoom: SendToRoom | undefined;
   /** Requests for rooms that a flush has handed over: the engine lists them until they have arrived. */
@@ -63,6 +65,7 @@ export class EngineEncryption implements Encryption {
     const records = collection<JsonObject>(CLIENT_COLLECTION);
     this.#following = new Following(logger);
     this.#upload = new KeyUpload({ api, encryption: this, records, identity: this.identity, logger });
+    this.#repairs = new SessionRepairs({ records, commit: (changes) => this.commit(changes), logger });
     engine.machine.registerRoomKeyUpdatedCallback(async (infos) => {
       const keys = infos.map(({ roomId, sessionId }) => ({ roomId: roomId.toString(), sessionId }));
       for (const listener of this.#listeners) listener(keys);
@@ -96,8 +99,11 @@ export class EngineEncryption implements Encryption {
     // Only the upload of cross-signing keys, which has no type, is not a thing to be asked for twice.
     const retry = type === undefined ? "limits" : "safe";
     const answer = await this.#api.request(method, path, { query, body, signal: until, retry });
-    if (request.id !== undefined && type !== undefined)
-      await this.run((machine) => markAsSent(machine, request, answer));
+    if (request.id === undefined || type === undefined) return;
+    await this.run(async (machine) => {
+      await markAsSent(machine, request, answer);
+      await this.#repairs.answered(machine, request, answer);
+    });
   }
 
   /** Compares what the homeserver shows for this device with its identity, as {@link KeyUpload.check} does. */
@@ -157,7 +163,9 @@ export class EngineEncryption implements Encryption {
     for (;;) {
       const outgoing = await this.run(async (machine) => {
         await this.#following.tell(machine);
-        return ((await machine.outgoingRequests()) as OutgoingRequest[]).map(engineRequest);
+        const made = ((await machine.outgoingRequests()) as OutgoingRequest[]).map(engineRequest);
+        this.#repairs.note(made);
+        return [...made.filter((request) => this.#repairs.isDue(request)), ...(await this.#repairs.outgoing())];
       });
       const fresh = outgoing.filter(({ id }) => id === undefined || !this.#handedOver.has(id));
       for (const request of fresh) if (request.roomEvent !== undefined) this.#handOver(request);
