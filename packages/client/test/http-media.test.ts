@@ -109,7 +109,7 @@ describe("a download", () => {
 
   it("is given up and made again where it stands still, as an upload is", async () => {
     await using server = await startScript("silence", { body: "moves" }, "silence", { body: { content_uri: MXC } });
-    const api = createHomeserverApi({ baseUrl: server.url, mediaIdleMs: 50, retry: FAST });
+    const api = createHomeserverApi({ baseUrl: server.url, mediaIdleMs: 500, retry: FAST });
     expect(Buffer.from(await api.download(MXC)).toString()).toBe("moves");
     expect(await api.upload(bytes)).toBe(MXC);
     expect(server.received).toHaveLength(4);

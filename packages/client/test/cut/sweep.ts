@@ -224,7 +224,7 @@ async function failureOfNext(engine: OlmEngine): Promise<unknown> {
 }
 
 /** How long a call may take, in milliseconds, before it counts as one that never comes to an end. */
-const SETTLES_WITHIN_MS = 10_000;
+const SETTLES_WITHIN_MS = 30_000;
 
 class Unsettled extends Error {}
 

@@ -60,6 +60,7 @@ describe.each(durableStorages())("matrix-js-sdk on %s", (kind, newStorage) => {
     const identity = await first.says(isIdentity);
     const room = await alice.createEncryptedRoom([userId]);
     await first.says(({ told }) => told === "joined");
+    await homeserver.journal.answered({ path: "/keys/upload", userId, deviceId });
     await alice.sendText(room, "one");
     await first.says(hasRead("one"));
     // The sync that brings it acknowledges the room key: from then on nobody but the bot has that.
