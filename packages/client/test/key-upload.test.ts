@@ -249,6 +249,22 @@ describe("the identity of a device", () => {
     expect(client.modes.at(-1)?.error).toMatchObject({ code: "IDENTITY_CONFLICT" });
   });
 
+  it("is asked for again, after somebody changed it, no sooner than the homeserver asks for", async () => {
+    const alice = await world.user("alice");
+    const { userId, deviceId } = alice.credentials;
+    let given = 0;
+    const limited = { status: 429, body: { errcode: "M_LIMIT_EXCEEDED", error: "later", retry_after_ms: 120_000 } };
+    world.use(async (call, next) => {
+      if (call.route !== "/_matrix/client/v3/keys/query" || !asksFor(call.body, userId, deviceId)) return next();
+      given += 1;
+      return given <= 2 ? next() : limited;
+    });
+    const client = await world.connected(alice);
+    const told = () => client.log.filter((line) => /has not said which keys it shows for this device/.test(line));
+    await expect.poll(told).toHaveLength(1);
+    expect(told()[0]).toMatch(/it is asked again in 120000 ms/);
+  });
+
   it("is not taken for unknown where the homeserver could not look it up", async () => {
     const device = { userId: "@a:localhost", deviceId: "D", identity: { curve25519: "a", ed25519: "b" } };
     const answering = (answer: JsonObject) => ({ request: async () => answer }) as unknown as HomeserverApi;

@@ -15,6 +15,7 @@ import type { OpenedEngine } from "../engine/open-olm-machine.ts";
 import { isMatrixClientError } from "../errors.ts";
 import type { UndecryptableEvent } from "../events.ts";
 import type { HomeserverApi } from "../http/homeserver-api.ts";
+import { askedToWait } from "../http/homeserver-error.ts";
 import { DurableSync, type RoomsInSync } from "../sync/durable-sync.ts";
 import type { SyncTarget } from "../sync/sync-loop.ts";
 import type { SyncUpdate } from "../sync/sync-response.ts";
@@ -183,10 +184,12 @@ export class Running implements SyncTarget {
       } catch (error) {
         if (this.ended.aborted || isKeyStoreError(error)) return;
         if (isMatrixClientError(error, "IDENTITY_CONFLICT")) return this.#parts.onFatal(error);
+        const pauseMs = Math.max(backoff.next(), askedToWait(error) ?? 0);
+        const next = left > 1 ? `it is asked again in ${pauseMs} ms` : "it is not asked again for now";
         this.#parts.logger.warn(
-          `The homeserver was not asked which keys it shows for this device: ${messageOf(error)}`,
+          `The homeserver has not said which keys it shows for this device, ${next}: ${messageOf(error)}`,
         );
-        await pause(backoff.next(), undefined, { signal: this.ended, ref: false }).catch(() => {});
+        if (left > 1) await pause(pauseMs, undefined, { signal: this.ended, ref: false }).catch(() => {});
       }
     }
   }

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { isKeyStoreError, type Logger, messageOf } from "@holdfast/key-store-core";
 import { Backoff } from "../backoff.ts";
 import { isMatrixClientError } from "../errors.ts";
-import { rateLimit } from "../http/homeserver-error.ts";
+import { askedToWait } from "../http/homeserver-error.ts";
 import type { Encryption } from "./encryption.ts";
 
 /** Sends what the engine has to send whenever it is told that there may be something, and again where that failed, no sooner than the homeserver asks for. */
@@ -45,7 +45,7 @@ export class OutgoingPump {
         if (this.#stopped.signal.aborted || this.#encryption.deviceStore.failed.aborted) return;
         if (isFatal(error)) return this.#onFatal(error);
         this.#again = true;
-        const pauseMs = Math.max(backoff.next(), rateLimit(error) ?? 0);
+        const pauseMs = Math.max(backoff.next(), askedToWait(error) ?? 0);
         this.#logger.warn(
           `Requests of the crypto engine were not sent, trying again in ${pauseMs} ms: ${messageOf(error)}`,
         );

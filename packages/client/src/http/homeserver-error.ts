@@ -1,3 +1,4 @@
+import { isMatrixClientError } from "../errors.ts";
 import type { JsonObject } from "./homeserver-api.ts";
 
 /** A homeserver said no, and has done nothing of what it was asked. */
@@ -38,4 +39,9 @@ const LONGEST_WAIT_MS = 300_000;
 export function rateLimit(error: unknown): number | undefined {
   if (!isHomeserverError(error) || (error.status !== 429 && error.errcode !== "M_LIMIT_EXCEEDED")) return undefined;
   return Math.min(error.retryAfterMs ?? 1_000, LONGEST_WAIT_MS);
+}
+
+/** As {@link rateLimit}, also for a client's error that such a refusal is the cause of. */
+export function askedToWait(error: unknown): number | undefined {
+  return rateLimit(isMatrixClientError(error) ? error.cause : error);
 }

@@ -1,6 +1,6 @@
 import { isMatrixClientError, MatrixClientError } from "../errors.ts";
 import type { HomeserverApi } from "../http/homeserver-api.ts";
-import { isHomeserverError, rateLimit } from "../http/homeserver-error.ts";
+import { askedToWait, isHomeserverError, rateLimit } from "../http/homeserver-error.ts";
 import { path } from "../http/path.ts";
 import type { OutgoingEvent } from "./outbox-record.ts";
 import { sessionRefusal } from "./refusal.ts";
@@ -32,11 +32,6 @@ export type Failure =
   /** It cannot be sent as things are here. */
   | { readonly kind: "impossible" };
 
-/** How long the homeserver asks to wait, in milliseconds, whatever it was asked for; `undefined` for every other error. */
-export function askedToWait(error: unknown): number | undefined {
-  return rateLimit(isMatrixClientError(error, "ROOM_ENCRYPTION_UNKNOWN") ? error.cause : error);
-}
-
 /** What an error of an attempt to deliver means. */
 export function failureOf(error: unknown): Failure {
   if (sessionRefusal(error) !== undefined || isMatrixClientError(error, "CLOSED")) return { kind: "later" };
@@ -51,6 +46,6 @@ export function failureOf(error: unknown): Failure {
     return final ? failureOf(cause) : { kind: "again", atLeastMs: askedToWait(error) ?? 0 };
   }
   return isMatrixClientError(error, "HOMESERVER_UNREACHABLE")
-    ? { kind: "again", atLeastMs: 0 }
+    ? { kind: "again", atLeastMs: askedToWait(error) ?? 0 }
     : { kind: "impossible" };
 }

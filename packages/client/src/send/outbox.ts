@@ -4,10 +4,10 @@ import { Backoff } from "../backoff.ts";
 import type { Encryption } from "../crypto/encryption.ts";
 import { isMatrixClientError, MatrixClientError } from "../errors.ts";
 import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
-import type { HomeserverError } from "../http/homeserver-error.ts";
+import { askedToWait, type HomeserverError } from "../http/homeserver-error.ts";
 import type { Rooms } from "../rooms/rooms.ts";
 import { abortable } from "./abortable.ts";
-import { askedToWait, deliver, type Failure, failureOf } from "./deliver.ts";
+import { deliver, type Failure, failureOf } from "./deliver.ts";
 import type { Encryptor } from "./encryptor.ts";
 import { Locks } from "./locks.ts";
 import { closedError, type ItemRecord, OutboxItem, type Sent, sessionEndedError } from "./outbox-item.ts";
@@ -157,7 +157,7 @@ export class Outbox {
         if (signal.aborted) return this.#abort(item, signal.reason);
         const ended = sessionRefusal(error);
         if (ended !== undefined) return this.#endWithSession(item, ended);
-        const atLeastMs = isMatrixClientError(error, "HOMESERVER_UNREACHABLE") ? 0 : askedToWait(error);
+        const atLeastMs = askedToWait(error) ?? (isMatrixClientError(error, "HOMESERVER_UNREACHABLE") ? 0 : undefined);
         if (atLeastMs === undefined) return this.#refuse(item, error);
         await pause(Math.max(backoff.next(), atLeastMs), signal);
       }
