@@ -1,38 +1,21 @@
 import { randomUUID } from "node:crypto";
-import { type DevPostgres, startPostgres, startTcpProxy, type TcpProxy } from "@holdfast/dev-postgres";
+import type { TcpProxy } from "@holdfast/dev-postgres";
 import type { KeyStoreCandidate } from "@holdfast/key-store-core";
 import { PostgresKeyStore } from "@holdfast/key-store-postgres";
 import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { World } from "./support/world.ts";
+import { describe, expect, it } from "vitest";
+import { CUT_OFF, postgresAt, usePostgres } from "./support/postgres-place.ts";
+import type { World } from "./support/world.ts";
 
-let server: DevPostgres;
+let world: World;
 let proxy: TcpProxy;
 let url: string;
-let world: World;
 
-beforeAll(async () => {
-  server = await startPostgres();
+usePostgres((place) => {
+  ({ world, proxy, proxied: url } = place);
 });
 
-afterAll(() => server[Symbol.asyncDispose]());
-
-beforeEach(async () => {
-  world = await World.start();
-  proxy = await startTcpProxy({ target: server });
-  url = proxy.url(await server.createDatabase());
-});
-
-afterEach(async () => {
-  await world[Symbol.asyncDispose]();
-  await proxy[Symbol.asyncDispose]();
-});
-
-const postgres = (): KeyStoreCandidate => ({
-  name: "PostgreSQL",
-  create: async () =>
-    new PostgresKeyStore({ url, connectTimeoutMs: 20_000, commitTimeoutMs: 2_000, operationTimeoutMs: 2_000 }),
-});
+const postgres = (): KeyStoreCandidate => postgresAt(url, CUT_OFF);
 
 const sqlite = (name: string = randomUUID()): KeyStoreCandidate => ({
   name: "SQLite",

@@ -1,20 +1,16 @@
 import type { DevHomeserver } from "@holdfast/dev-homeserver";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { RoomEvent } from "../src/sync/room-update.ts";
 import { bodiesSeenBy, fault, MEGOLM, party } from "./support/dev-rooms.ts";
 import type { SendingClient } from "./support/sending-client.ts";
-import { Stage, sendText } from "./support/stage.ts";
+import { type Stage, sendText, useStage } from "./support/stage.ts";
 
 let stage: Stage;
 let homeserver: DevHomeserver;
 
-beforeEach(async () => {
-  stage = await Stage.start();
+useStage((made) => {
+  stage = made;
   homeserver = stage.homeserver;
-});
-
-afterEach(async () => {
-  await stage[Symbol.asyncDispose]();
 });
 
 /** Takes in what a sync tells of a room. */

@@ -1,19 +1,15 @@
 import type { DevHomeserver, Middleware } from "@holdfast/dev-homeserver";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { bodiesSeenBy, fault, MEGOLM, party, refuse } from "./support/dev-rooms.ts";
 import { register, SendingClient } from "./support/sending-client.ts";
-import { Stage, sendText } from "./support/stage.ts";
+import { type Stage, sendText, useStage } from "./support/stage.ts";
 
 let stage: Stage;
 let homeserver: DevHomeserver;
 
-beforeEach(async () => {
-  stage = await Stage.start();
+useStage((made) => {
+  stage = made;
   homeserver = stage.homeserver;
-});
-
-afterEach(async () => {
-  await stage[Symbol.asyncDispose]();
 });
 
 const QUERY = "/keys/query";

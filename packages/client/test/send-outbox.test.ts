@@ -1,20 +1,16 @@
 import type { DevHomeserver } from "@holdfast/dev-homeserver";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { OutboxRecords } from "../src/send/outbox-record.ts";
 import { bodiesSeenBy, fault, hangUp, lostAnswer, MEGOLM, party, refuse, SEND } from "./support/dev-rooms.ts";
 import { SendingClient } from "./support/sending-client.ts";
-import { Stage, sendText, types } from "./support/stage.ts";
+import { type Stage, sendText, types, useStage } from "./support/stage.ts";
 
 let stage: Stage;
 let homeserver: DevHomeserver;
 
-beforeEach(async () => {
-  stage = await Stage.start();
+useStage((made) => {
+  stage = made;
   homeserver = stage.homeserver;
-});
-
-afterEach(async () => {
-  await stage[Symbol.asyncDispose]();
 });
 
 describe("sending", () => {

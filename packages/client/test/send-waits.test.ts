@@ -1,18 +1,14 @@
 import type { DevHomeserver } from "@holdfast/dev-homeserver";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { bodiesSeenBy, fault, MEGOLM, party, refuse } from "./support/dev-rooms.ts";
-import { Stage, sendText } from "./support/stage.ts";
+import { type Stage, sendText, useStage } from "./support/stage.ts";
 
 let stage: Stage;
 let homeserver: DevHomeserver;
 
-beforeEach(async () => {
-  stage = await Stage.start();
+useStage((made) => {
+  stage = made;
   homeserver = stage.homeserver;
-});
-
-afterEach(async () => {
-  await stage[Symbol.asyncDispose]();
 });
 
 /** A claim of one-time keys for Carol, which the homeserver does not answer. */

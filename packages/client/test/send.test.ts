@@ -1,6 +1,6 @@
 import type { DevHomeserver } from "@holdfast/dev-homeserver";
 import { DeviceId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { JsonObject } from "../src/http/homeserver-api.ts";
 import { path } from "../src/http/path.ts";
 import { RoomActions } from "../src/rooms/room-actions.ts";
@@ -16,19 +16,18 @@ import {
   SEND,
 } from "./support/dev-rooms.ts";
 import type { SendingClient } from "./support/sending-client.ts";
-import { Stage, sendText, text, types } from "./support/stage.ts";
+import { type Stage, sendText, text, types, useStage } from "./support/stage.ts";
 
 let stage: Stage;
 let homeserver: DevHomeserver;
 
-beforeEach(async () => {
-  stage = await Stage.start();
+useStage((made) => {
+  stage = made;
   homeserver = stage.homeserver;
 });
 
-afterEach(async () => {
+afterEach(() => {
   vi.useRealTimers();
-  await stage[Symbol.asyncDispose]();
 });
 
 const sessions = async (client: SendingClient, room: string) =>

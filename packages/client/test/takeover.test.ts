@@ -1,33 +1,22 @@
 import { existsSync } from "node:fs";
-import { type DevPostgres, startPostgres, startTcpProxy } from "@holdfast/dev-postgres";
+import type { TcpProxy } from "@holdfast/dev-postgres";
 import type { KeyStoreCandidate } from "@holdfast/key-store-core";
-import { PostgresKeyStore } from "@holdfast/key-store-postgres";
 import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { MatrixClient } from "../src/index.ts";
-import { World } from "./support/world.ts";
+import { postgresAt, usePostgres } from "./support/postgres-place.ts";
+import type { World } from "./support/world.ts";
 
-let server: DevPostgres;
-let url: string;
 let world: World;
+let proxy: TcpProxy;
+let url: string;
+let proxied: string;
 
-beforeAll(async () => {
-  server = await startPostgres();
+usePostgres((place) => {
+  ({ world, proxy, url, proxied } = place);
 });
 
-afterAll(() => server[Symbol.asyncDispose]());
-
-beforeEach(async () => {
-  world = await World.start();
-  url = await server.createDatabase();
-});
-
-afterEach(() => world[Symbol.asyncDispose]());
-
-const postgres = (at: string = url): KeyStoreCandidate => ({
-  name: "PostgreSQL",
-  create: async () => new PostgresKeyStore({ url: at }),
-});
+const postgres = (at: string = url): KeyStoreCandidate => postgresAt(at);
 
 describe("two processes of one device", () => {
   it("take turns: the newcomer waits, and goes on when the one before it closes", async () => {
@@ -75,7 +64,6 @@ describe("two processes of one device", () => {
   it("lose no message between devices where PostgreSQL is away for one of them", async () => {
     const [alice, bob] = [await world.user("alice"), await world.user("bob")];
     const sender = await world.connected(alice);
-    await using proxy = await startTcpProxy({ target: server });
     const one = await world.connected(bob, { keyStores: [postgres()], lease: "take-over" });
     const roomId = await world.room([alice, bob]);
     await sender.say(roomId, "before");
@@ -87,7 +75,7 @@ describe("two processes of one device", () => {
     await proxy.setMode("refuse");
     const path = `${world.directory}/other.sqlite`;
     const fallback: KeyStoreCandidate = { name: "SQLite", create: async () => new SqliteKeyStore({ path }) };
-    const other = await world.connected(bob, { keyStores: [postgres(proxy.url(url)), fallback] });
+    const other = await world.connected(bob, { keyStores: [postgres(proxied), fallback] });
     expect(other.client.mode).toBe("waiting");
     const rooms = [await world.room([alice, bob]), await world.room([alice, bob])];
     for (const [n, room] of rooms.entries()) await sender.say(room, `key ${n}`);
@@ -106,9 +94,8 @@ describe("two processes of one device", () => {
 describe("the key store is missing and must not be", () => {
   it("connect() rejects where the client was told to fail, and only there", async () => {
     const alice = await world.user("alice");
-    await using proxy = await startTcpProxy({ target: server });
     await proxy.setMode("refuse");
-    const keyStores = [postgres(proxy.url(url))];
+    const keyStores = [postgres(proxied)];
     const failing = world.client(alice, { keyStores, onUnavailable: "fail" });
     await expect(failing.client.connect()).rejects.toMatchObject({ code: "ERR_KEY_STORE_UNAVAILABLE" });
     const waiting = await world.connected(alice, { keyStores, onUnavailable: "wait" });

@@ -1,19 +1,13 @@
 import { type DevHomeserver, startDevHomeserver } from "@holdfast/dev-homeserver";
-import {
-  CryptoEvent,
-  VerificationPhase,
-  type VerificationRequest,
-  VerificationRequestEvent,
-  VerifierEvent,
-} from "matrix-js-sdk/lib/crypto-api/index.js";
+import { CryptoEvent } from "matrix-js-sdk/lib/crypto-api/index.js";
 import { RustBackupManager } from "matrix-js-sdk/lib/rust-crypto/backup.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeRecoveryKey } from "../src/trust/secrets/recovery-key.ts";
 import { Trust } from "../src/trust/trust.ts";
-import type { Verification } from "../src/trust/verification/verification.ts";
 import { Device, newUser, type User } from "./trust/device.ts";
 import { exportedKeys, keyNames, makeRoomKeys } from "./trust/room-keys.ts";
 import { newSdkClient, type SdkClient, startSdk } from "./trust/sdk-client.ts";
+import { compare, requested } from "./trust/sdk-verification.ts";
 import { accepting, verifying } from "./trust/verifying.ts";
 
 let homeserver: DevHomeserver;
@@ -120,38 +114,6 @@ async function backedUp(sdk: SdkClient, count: number): Promise<void> {
   }
 }
 
-/** What the SDK shows of a verification, once it does. */
-async function sdkVerifier(request: VerificationRequest) {
-  const verifier = await changed(request, () => request.verifier);
-  const shown = new Promise<ReturnType<typeof verifier.getShowSasCallbacks>>((resolve) => {
-    const look = () => resolve(verifier.getShowSasCallbacks());
-    if (verifier.getShowSasCallbacks() !== null) look();
-    else verifier.once(VerifierEvent.ShowSas, look);
-  });
-  const done = verifier.verify();
-  done.catch(() => {});
-  const sas = await shown;
-  if (sas === null) throw new Error("the SDK shows nothing");
-  return { sas, done };
-}
-
-async function changed<T>(request: VerificationRequest, look: () => T | undefined): Promise<T> {
-  for (;;) {
-    const change = new Promise<void>((resolve) => request.once(VerificationRequestEvent.Change, resolve));
-    const found = look();
-    if (found !== undefined) return found;
-    await change;
-  }
-}
-
-async function compare(verification: Verification, request: VerificationRequest): Promise<void> {
-  const [{ sas, done }, shown] = await Promise.all([sdkVerifier(request), verification.shortAuthString]);
-  expect(sas.sas.decimal).toEqual(shown.decimals);
-  expect(sas.sas.emoji?.map(([symbol]) => symbol)).toEqual(shown.emoji?.map(({ symbol }) => symbol));
-  await Promise.all([sas.confirm(), verification.confirm()]);
-  await Promise.all([done, verification.done]);
-}
-
 describe("verification with matrix-js-sdk", () => {
   it("asked for here verifies both, and brings the private keys and the backup's key here", async () => {
     const user = await newUser(homeserver, "alice");
@@ -177,9 +139,7 @@ describe("verification with matrix-js-sdk", () => {
       await trust.receiveToDevice(messages);
       if (await trust.backup.hasKey()) received.resolve();
     });
-    const asked = new Promise<VerificationRequest>((resolve) =>
-      sdk.client.once(CryptoEvent.VerificationRequestReceived, resolve),
-    );
+    const asked = requested(sdk);
     const verification = await verifications.request(user.userId, sdk.deviceId);
     const request = await asked;
     await request.accept();
@@ -203,9 +163,7 @@ describe("verification with matrix-js-sdk", () => {
     await startSdk(sdk);
     const request = await sdk.crypto.requestDeviceVerification(user.userId, device.deviceId);
     const verification = await asked;
-    await changed(request, () => (request.phase === VerificationPhase.Ready ? true : undefined));
-    await request.startVerification("m.sas.v1");
-    await compare(verification, request);
+    await compare(verification, request, { sdkStarts: true });
     expect((await sdk.crypto.getCrossSigningStatus()).publicKeysOnDevice).toBe(true);
     const status = await sdk.crypto.getDeviceVerificationStatus(user.userId, device.deviceId);
     expect(status?.crossSigningVerified).toBe(true);

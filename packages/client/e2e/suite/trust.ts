@@ -5,8 +5,8 @@ import { beforeAll, expect, it } from "vitest";
 import { decodeRecoveryKey } from "../../src/trust/secrets/recovery-key.ts";
 import { newRecoveryKey } from "../../src/trust/secrets/secret-storage.ts";
 import type { Verification } from "../../src/trust/verification/verification.ts";
+import { compare, requested } from "../../test/trust/sdk-verification.ts";
 import type { SdkParty } from "../support/sdk-party.ts";
-import { compare, requested } from "../support/sdk-verification.ts";
 import { Stage, type User } from "../support/stage.ts";
 import type { There } from "./suite.ts";
 

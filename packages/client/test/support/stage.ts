@@ -1,4 +1,5 @@
 import { type DevHomeserver, startDevHomeserver } from "@holdfast/dev-homeserver";
+import { afterEach, beforeEach } from "vitest";
 import type { JsonObject } from "../../src/http/homeserver-api.ts";
 import type { SendOptions } from "../../src/send/outbox.ts";
 import { MEGOLM, party } from "./dev-rooms.ts";
@@ -53,6 +54,16 @@ export class Stage implements AsyncDisposable {
     for (const client of this.#open.splice(0)) await client.close();
     await this.homeserver.close();
   }
+}
+
+/** Gives each test of a file a stage of its own: tells of it before the test, and ends it afterwards. */
+export function useStage(tell: (stage: Stage) => void): void {
+  let stage: Stage;
+  beforeEach(async () => {
+    stage = await Stage.start();
+    tell(stage);
+  });
+  afterEach(() => stage[Symbol.asyncDispose]());
 }
 
 /** The content of a text. */

@@ -1,4 +1,11 @@
-import type { IDBCursorWithValue, IDBDatabase, IDBFactory, IDBKeyRange, IDBRequest } from "../../src/index.ts";
+import type {
+  IDBCursorWithValue,
+  IDBDatabase,
+  IDBFactory,
+  IDBKeyRange,
+  IDBObjectStore,
+  IDBRequest,
+} from "../../src/index.ts";
 import type { Query, Request, TransactionStep } from "./programs.ts";
 import { openDatabase } from "./requests.ts";
 
@@ -76,8 +83,7 @@ function storeOf(request: Request): string {
   return "store" in request ? request.store : request.place.store;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: the store of either implementation
-function place(api: Api, store: any, request: Request): IDBRequest {
+function place(api: Api, store: IDBObjectStore, request: Request): IDBRequest {
   switch (request.do) {
     case "put":
     case "add":

@@ -1,3 +1,4 @@
+import type { MatrixClient } from "matrix-js-sdk";
 import {
   CryptoEvent,
   VerificationPhase,
@@ -7,14 +8,13 @@ import {
 } from "matrix-js-sdk/lib/crypto-api/index.js";
 import { expect } from "vitest";
 import type { Verification } from "../../src/trust/verification/verification.ts";
-import type { SdkParty } from "./sdk-party.ts";
 
 /** The next verification that the SDK is asked for. */
-export function requested(sdk: SdkParty): Promise<VerificationRequest> {
-  return new Promise((resolve) => sdk.client.once(CryptoEvent.VerificationRequestReceived, resolve));
+export function requested({ client }: { readonly client: MatrixClient }): Promise<VerificationRequest> {
+  return new Promise((resolve) => client.once(CryptoEvent.VerificationRequestReceived, resolve));
 }
 
-/** Both sides see the same emoji, and say so. */
+/** Both sides see the same emoji and numbers, and say so. */
 export async function compare(
   verification: Verification,
   request: VerificationRequest,
@@ -26,6 +26,7 @@ export async function compare(
   }
   const [{ sas, done }, shown] = await Promise.all([shownBy(request), verification.shortAuthString]);
   expect(sas.sas.emoji).toHaveLength(7);
+  expect(sas.sas.decimal).toEqual(shown.decimals);
   expect(sas.sas.emoji?.map(([symbol]) => symbol)).toEqual(shown.emoji?.map(({ symbol }) => symbol));
   await Promise.all([sas.confirm(), verification.confirm()]);
   await Promise.all([done, verification.done]);
