@@ -32,14 +32,11 @@ async function onlyInBackup() {
     if (withheldFromReader || call.device?.userId === userId) delete messages?.[userId]?.[login.credentials.deviceId];
     return next();
   });
-  /** Says it, and takes the key to the backup, before the reader hears of either: it waits for the backup alone. */
-  const say = async (body: string): Promise<void> => {
-    const syncs = world.homeserver.faults.always({ path: "/sync", deviceId: reader.client.deviceId }, holdRequest());
-    await syncs.fired();
+  /** Says it, and takes the key to the backup. */
+  const write = async (body: string): Promise<void> => {
     await writer.say(roomId, body);
     await first.until(() => first.bodies.includes(body));
     await first.client.trust.backup.upload();
-    syncs.remove();
   };
   const sayPlainly = async (body: string): Promise<void> => {
     const endpoint = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${body}`;
@@ -59,15 +56,21 @@ async function onlyInBackup() {
     off();
     return released.resolve;
   };
+  /** As `write`, before the reader hears of the message: it waits for the backup's answer alone. */
+  const say = async (body: string): Promise<void> => {
+    const release = await holdSyncs();
+    await write(body);
+    release();
+  };
   /** A message of which the backup has the key, and the reader gets a copy that is for later messages alone. */
   const sayBeforeKey = async (body: string): Promise<void> => {
     const release = await holdSyncs();
-    await say(body);
+    await write(body);
     withheldFromReader = false;
     // An Olm session of the reader's own: to the writer it looks as if the one that brought the key were broken.
     await reader.say(roomId, "from the reader");
     await writer.until(() => writer.messages.length === 1);
-    await say("later");
+    await write("later");
     release();
   };
   return { login, reader, say, sayPlainly, sayBeforeKey };
