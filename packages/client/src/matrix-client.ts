@@ -1,7 +1,6 @@
 import { messageOf } from "@holdfast/key-store-core";
-import type { ClientMode } from "./availability/client-mode.ts";
+import { type ClientMode, encryptionUnavailable } from "./availability/client-mode.ts";
 import { Stores } from "./availability/stores.ts";
-import { encryptionUnavailable } from "./availability/supervisor.ts";
 import { type ClientStats, type ClientStatus, statsOf, statusOf } from "./client-status.ts";
 import type { Environment } from "./config/variables.ts";
 import { Connection } from "./connection.ts";

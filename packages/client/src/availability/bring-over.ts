@@ -1,5 +1,6 @@
 import {
   type DeviceRef,
+  type DeviceSummary,
   isKeyStoreError,
   type KeyStore,
   type Logger,
@@ -51,6 +52,27 @@ export async function bringOver(parts: BringOver): Promise<boolean> {
     const { outcome } = await moveDevice({ from, to, device, ...lease, logger, signal, onConflict });
     return outcome === "moved";
   }
+}
+
+/** As {@link bringOver}, out of the first of some stores that has something to bring. Answers whether anything was moved. */
+export async function bringFromAny(stores: AsyncIterable<KeyStore>, parts: Omit<BringOver, "from">): Promise<boolean> {
+  const { to, device, logger } = parts;
+  for await (const from of stores) {
+    if ((await deviceOn(from, device)) === undefined) continue;
+    if (await bringOver({ ...parts, from })) {
+      logger.info(`The device's keys were moved from the ${from.name} store to the ${to.name} store`);
+      return true;
+    }
+  }
+  return false;
+}
+
+/** A device as a store lists it; `undefined` where the store does not hold it. */
+export async function deviceOn(
+  keyStore: KeyStore,
+  { userId, deviceId }: DeviceRef,
+): Promise<DeviceSummary | undefined> {
+  return (await keyStore.listDevices()).find((one) => one.userId === userId && one.deviceId === deviceId);
 }
 
 /** What the homeserver shows for the device: the identity that the source holds, another, or none. */

@@ -1,5 +1,5 @@
 import { isKeyStoreError, type KeyStoreMode } from "@holdfast/key-store-core";
-import { isMatrixClientError } from "../errors.ts";
+import { isMatrixClientError, MatrixClientError } from "../errors.ts";
 
 /**
  * What serves the client's keys now: the mode of the store, or
@@ -39,4 +39,21 @@ export function remedyFor(error: unknown): Remedy {
     default:
       return "off";
   }
+}
+
+/** Whether a failure says that a fallback does not hold this device's keys, and another store does. */
+export function isElsewhere(error: unknown): boolean {
+  return (
+    isMatrixClientError(error, "IDENTITY_CONFLICT") ||
+    isKeyStoreError(error, "ERR_KEY_STORE_MOVED") ||
+    isKeyStoreError(error, "ERR_KEY_STORE_MOVING")
+  );
+}
+
+/** The refusal of everything that needs keys while there are none. */
+export function encryptionUnavailable(reason: string | undefined): MatrixClientError {
+  return new MatrixClientError(
+    "ENCRYPTION_UNAVAILABLE",
+    `encryption is unavailable: ${reason ?? "the client is not connected"}`,
+  );
 }

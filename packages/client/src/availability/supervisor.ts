@@ -10,11 +10,11 @@ import { Backoff } from "../backoff.ts";
 import { type AtRest, requireEncryptedAtRest } from "../config/at-rest.ts";
 import type { Encryption } from "../crypto/encryption.ts";
 import { type OpenedEngine, openEngine } from "../engine/open-olm-machine.ts";
-import { isMatrixClientError, MatrixClientError } from "../errors.ts";
+import { isMatrixClientError } from "../errors.ts";
 import { AwaySync, type AwaySyncParts } from "../sync/away-sync.ts";
 import type { SyncTarget } from "../sync/sync-loop.ts";
-import { bringOver } from "./bring-over.ts";
-import { type ClientMode, type ModeEvent, remedyFor } from "./client-mode.ts";
+import { bringFromAny, deviceOn } from "./bring-over.ts";
+import { type ClientMode, isElsewhere, type ModeEvent, remedyFor } from "./client-mode.ts";
 import { Running, type RunningParts } from "./running.ts";
 import type { Stores } from "./stores.ts";
 
@@ -36,9 +36,6 @@ export interface SupervisorParts {
   readonly onMode: (event: ModeEvent) => void;
   readonly probe?: { readonly firstMs?: number; readonly longestMs?: number } | undefined;
 }
-
-/** The names under which logs and errors tell which store is meant. */
-const CODE = /^ERR_KEY_STORE_/;
 
 /**
  * Keeps the client's encryption on a store: opens the device at the start,
@@ -193,7 +190,7 @@ export class Supervisor {
     const remedy = remedyFor(error);
     this.#heldToken = running.committedToken;
     this.#running = undefined;
-    const what = isKeyStoreError(error) && CODE.test(error.code) ? `${keyStore.name} key store: ` : "";
+    const what = isKeyStoreError(error) ? `${keyStore.name} key store: ` : "";
     this.#goAway(remedy === "off" ? "off" : "paused", `${what}${messageOf(error)}`, error, remedy, running);
   }
 
@@ -284,10 +281,7 @@ export class Supervisor {
     const { device, atRest } = this.#parts;
     // Nothing is brought where it must not be.
     requireEncryptedAtRest(keyStore, atRest);
-    const here = (await keyStore.listDevices()).find(
-      (one) => one.userId === device.userId && one.deviceId === device.deviceId,
-    );
-    const isActive = here !== undefined && here.status === "active";
+    const isActive = (await deviceOn(keyStore, device))?.status === "active";
     if (!isActive) await this.#bringOver(keyStore);
     try {
       await this.#openOn(keyStore, keyStore.mode, true, signal);
@@ -299,20 +293,10 @@ export class Supervisor {
     }
   }
 
-  async #bringOver(to: KeyStore): Promise<boolean> {
+  #bringOver(to: KeyStore): Promise<boolean> {
     const { stores, device, atRest, lease, running, logger } = this.#parts;
-    for await (const from of stores.others()) {
-      const held = (await from.listDevices()).some(
-        (one) => one.userId === device.userId && one.deviceId === device.deviceId,
-      );
-      if (!held) continue;
-      const parts = { from, to, device, atRest, lease, api: running.api, logger, signal: this.#closing.signal };
-      if (await bringOver(parts)) {
-        logger.info(`The device's keys were moved from the ${from.name} store to the ${to.name} store`);
-        return true;
-      }
-    }
-    return false;
+    const parts = { to, device, atRest, lease, api: running.api, logger, signal: this.#closing.signal };
+    return bringFromAny(stores.others(), parts);
   }
 
   #enter(mode: ClientMode, reason: string | undefined, error: unknown): void {
@@ -321,21 +305,4 @@ export class Supervisor {
     this.#reason = reason;
     if (previous !== mode) this.#parts.onMode({ mode, previous, reason, error });
   }
-}
-
-/** Whether a failure says that a fallback does not hold this device's keys, and another store does. */
-function isElsewhere(error: unknown): boolean {
-  return (
-    isMatrixClientError(error, "IDENTITY_CONFLICT") ||
-    isKeyStoreError(error, "ERR_KEY_STORE_MOVED") ||
-    isKeyStoreError(error, "ERR_KEY_STORE_MOVING")
-  );
-}
-
-/** The refusal of everything that needs keys while there are none. */
-export function encryptionUnavailable(reason: string | undefined): MatrixClientError {
-  return new MatrixClientError(
-    "ENCRYPTION_UNAVAILABLE",
-    `encryption is unavailable: ${reason ?? "the client is not connected"}`,
-  );
 }
