@@ -1,12 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Logger, silentLogger } from "@holdfast/key-store-core";
-import { BackupDecryptionKey, type OlmMachine } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { BackupDecryptionKey } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { Mutex } from "async-mutex";
 import type { Encryption } from "../../crypto/encryption.ts";
 import { MatrixClientError } from "../../errors.ts";
-import type { HomeserverApi, JsonObject } from "../../http/homeserver-api.ts";
-import { parseObject } from "../../http/json.ts";
-import type { SealedCollection } from "../../records/sealed-collection.ts";
+import type { HomeserverApi } from "../../http/homeserver-api.ts";
 import type { ImportProgress } from "../room-keys/import-progress.ts";
 import { decodeBase64 } from "../secrets/base64.ts";
 import type { OpenSecretStorage } from "../secrets/open-secret-storage.ts";
@@ -14,6 +12,7 @@ import { encodeRecoveryKey } from "../secrets/recovery-key.ts";
 import type { SecretStorage } from "../secrets/secret-storage.ts";
 import { BACKUP_SECRET, findBackupKey, parseBackupKey } from "./backup-key.ts";
 import { BackupLook } from "./backup-look.ts";
+import { BackupOnDevice } from "./backup-on-device.ts";
 import { BackupRestore, type RestoreOptions } from "./backup-restore.ts";
 import { BackupUpload, type UploadPace } from "./backup-upload.ts";
 import { type BackupVersion, BackupVersions, opensBackup } from "./backup-version.ts";
@@ -53,19 +52,6 @@ export interface KeyBackupParts {
   readonly onState?: ((state: BackupState) => void) | undefined;
 }
 
-/** The backup that is about to be made: its key is durable before the homeserver knows of it. */
-interface Intent extends JsonObject {
-  readonly key: string;
-}
-
-/** The version that room keys were last taken to. */
-interface Active extends JsonObject {
-  readonly version: string;
-}
-
-const INTENT = Buffer.from("backup-intent");
-const ACTIVE = Buffer.from("backup-active");
-
 /** The account's backup of room keys on its homeserver (Matrix specification, "Server-side key backups"). */
 export class KeyBackup {
   readonly #encryption: Encryption;
@@ -73,7 +59,7 @@ export class KeyBackup {
   readonly #logger: Logger;
   readonly #onState: (state: BackupState) => void;
   readonly #versions: BackupVersions;
-  readonly #records: SealedCollection<JsonObject>;
+  readonly #onDevice: BackupOnDevice;
   readonly #upload: BackupUpload;
   readonly #restore: BackupRestore;
   readonly #look: BackupLook;
@@ -90,7 +76,7 @@ export class KeyBackup {
     this.#logger = logger;
     this.#onState = onState;
     this.#versions = new BackupVersions(api);
-    this.#records = encryption.collection<JsonObject>("trust");
+    this.#onDevice = new BackupOnDevice(encryption);
     const onSuperseded = (errcode: string): Promise<void> => this.#superseded(errcode);
     this.#upload = new BackupUpload({ encryption, logger, pace, onSuperseded });
     this.#restore = new BackupRestore({ api, encryption });
@@ -156,20 +142,16 @@ export class KeyBackup {
    * @throws what requests and `Encryption.run` throw: the room key may then be there; an `AbortError` when it is closed
    */
   async fetchKey(roomId: string, sessionId: string, signal?: AbortSignal): Promise<boolean> {
-    const saved = await this.#encryption.run(async (machine) => {
-      const { decryptionKey: key, backupVersion: version } = await machine.getBackupKeys();
-      return key && version !== undefined ? { key, version } : undefined;
-    });
-    if (saved === undefined) return false;
+    const { decryptionKey: key, backupVersion: version } = await this.#onDevice.saved();
+    if (key === undefined || version === undefined) return false;
     const closing = this.#closing.signal;
     const until = signal === undefined ? closing : AbortSignal.any([signal, closing]);
-    return this.#restore.one(saved, roomId, sessionId, until);
+    return this.#restore.one({ key, version }, roomId, sessionId, until);
   }
 
   /** Whether this device has the key of a backup, so that it can read what is in it. */
   async hasKey(): Promise<boolean> {
-    const { decryptionKey } = await this.#encryption.run((machine) => machine.getBackupKeys());
-    return decryptionKey !== undefined;
+    return (await this.#onDevice.saved()).decryptionKey !== undefined;
   }
 
   /**
@@ -179,8 +161,7 @@ export class KeyBackup {
    */
   async hasCurrentKey(signal?: AbortSignal): Promise<boolean> {
     const current = await this.#versions.current(signal);
-    const { decryptionKey } = await this.#encryption.run((machine) => machine.getBackupKeys());
-    return current !== undefined && decryptionKey !== undefined && opensBackup(decryptionKey, current);
+    return current !== undefined && (await this.#onDevice.keyOf(current)) !== undefined;
   }
 
   /**
@@ -237,17 +218,7 @@ export class KeyBackup {
   async #enable(signal: AbortSignal | undefined): Promise<BackupState> {
     const current = await this.#versions.current(signal);
     if (current === undefined) return this.#turnOff("none");
-    const trusted = await this.#encryption.run(async (machine) => {
-      const { decryptionKey } = await machine.getBackupKeys();
-      if (decryptionKey !== undefined && opensBackup(decryptionKey, current)) {
-        await machine.saveBackupDecryptionKey(decryptionKey, current.version);
-      } else if (!(await machine.verifyBackup(current)).trusted()) {
-        return false;
-      }
-      await this.#turnOnIn(machine, current);
-      return true;
-    });
-    if (trusted) return this.#turnedOn(current);
+    if (await this.#onDevice.turnOnIfTrusted(current)) return this.#turnedOn(current);
     if (this.#said.untrusted !== current.version) {
       this.#said.untrusted = current.version;
       this.#logger.warn(
@@ -259,16 +230,13 @@ export class KeyBackup {
 
   async #create({ storage, replace = false, signal }: CreateBackupOptions): Promise<CreatedBackup> {
     const current = await this.#versions.current(signal);
-    const intent = (await this.#records.get(INTENT)) as Intent | undefined;
-    const begun = intent && parseBackupKey(intent.key);
+    const begun = await this.#onDevice.begun();
     if (current !== undefined && begun !== undefined && opensBackup(begun, current)) {
       return this.#created(current, begun, storage, signal);
     }
     if (current !== undefined && !replace) {
-      const { decryptionKey } = await this.#encryption.run((machine) => machine.getBackupKeys());
-      if (decryptionKey !== undefined && opensBackup(decryptionKey, current)) {
-        return this.#created(current, decryptionKey, storage, signal);
-      }
+      const key = await this.#onDevice.keyOf(current);
+      if (key !== undefined) return this.#created(current, key, storage, signal);
       throw new MatrixClientError(
         "ALREADY_SET_UP",
         `the account has a backup of room keys (version ${current.version}) that this device has no key of: restore it, or say that it is to be replaced`,
@@ -276,11 +244,7 @@ export class KeyBackup {
     }
     const key = begun ?? BackupDecryptionKey.createRandomKey();
     const { algorithm, publicKeyBase64: public_key } = key.megolmV1PublicKey;
-    const signatures = await this.#encryption.run(async (machine) => {
-      await this.#encryption.commit([this.#records.put(INTENT, { key: key.toBase64() })]);
-      // One member: its JSON is canonical.
-      return parseObject((await machine.sign(JSON.stringify({ public_key }))).asJSON()) ?? {};
-    });
+    const signatures = await this.#onDevice.begin(key);
     const version = await this.#versions.create({ algorithm, auth_data: { public_key, signatures } }, signal);
     return this.#created({ version, algorithm, auth_data: { public_key } }, key, storage, signal);
   }
@@ -299,23 +263,9 @@ export class KeyBackup {
     return { version: version.version, recoveryKey: encodeRecoveryKey(decodeBase64(text) ?? new Uint8Array()) };
   }
 
-  /** The key is this device's from now on, and room keys go to its version. */
   async #adopt(version: BackupVersion, key: BackupDecryptionKey): Promise<void> {
-    await this.#encryption.run(async (machine) => {
-      await machine.saveBackupDecryptionKey(key, version.version);
-      await this.#turnOnIn(machine, version);
-      await this.#encryption.commit([this.#records.delete(INTENT)]);
-    });
+    await this.#onDevice.adopt(version, key);
     this.#turnedOn(version);
-  }
-
-  async #turnOnIn(machine: OlmMachine, { version, auth_data }: BackupVersion): Promise<void> {
-    const active = (await this.#records.get(ACTIVE)) as Active | undefined;
-    if (active?.version === version && (await machine.isBackupEnabled())) return;
-    // What was taken to another version is to be taken to this one too.
-    if (active?.version !== version) await machine.disableBackup();
-    await machine.enableBackupV1(auth_data.public_key, version);
-    await this.#encryption.commit([this.#records.put(ACTIVE, { version })]);
   }
 
   #turnedOn({ version }: BackupVersion): BackupState {
@@ -324,11 +274,7 @@ export class KeyBackup {
   }
 
   async #turnOff(reason: "none" | "untrusted" | "superseded"): Promise<BackupState> {
-    await this.#encryption.run(async (machine) => {
-      if (await machine.isBackupEnabled()) await machine.disableBackup();
-      if ((await this.#records.get(ACTIVE)) === undefined) return;
-      await this.#encryption.commit([this.#records.delete(ACTIVE)]);
-    });
+    await this.#onDevice.turnOff();
     return this.#say({ state: "off", reason });
   }
 
@@ -349,7 +295,7 @@ export class KeyBackup {
   }
 
   async #savedKey(current: BackupVersion): Promise<BackupDecryptionKey> {
-    const { decryptionKey } = await this.#encryption.run((machine) => machine.getBackupKeys());
+    const { decryptionKey } = await this.#onDevice.saved();
     if (decryptionKey === undefined) {
       throw new MatrixClientError("NOT_SET_UP", "this device has no key of the backup: say the recovery key");
     }
