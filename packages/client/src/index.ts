@@ -98,7 +98,8 @@ export type { SetUpOptions, SetUpResult } from "./trust/set-up.ts";
 export type { Trust } from "./trust/trust.ts";
 export type { DecryptionTrust } from "./trust/trust-requirement.ts";
 export type { ShortAuthString, VerificationEmoji } from "./trust/verification/short-auth-string.ts";
-export type { Verification, VerificationCancelled, VerificationState } from "./trust/verification/verification.ts";
+export type { Verification } from "./trust/verification/verification.ts";
+export type { VerificationCancelled, VerificationState } from "./trust/verification/verification-flow.ts";
 export type {
   VerificationDecision,
   VerificationPolicy,

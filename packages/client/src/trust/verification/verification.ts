@@ -1,32 +1,11 @@
 import { isKeyStoreError, type Logger, messageOf } from "@holdfast/key-store-core";
-import {
-  Sas,
-  VerificationMethod,
-  type VerificationRequest,
-  VerificationRequestPhase,
-} from "@matrix-org/matrix-sdk-crypto-wasm";
+import type { Sas, VerificationRequest } from "@matrix-org/matrix-sdk-crypto-wasm";
 import type { Encryption } from "../../crypto/encryption.ts";
 import { type EngineRequest, engineRequest } from "../../crypto/outgoing.ts";
 import { MatrixClientError } from "../../errors.ts";
-import { type ShortAuthString, shortAuthStringOf } from "./short-auth-string.ts";
+import type { ShortAuthString } from "./short-auth-string.ts";
 import type { UnsentRequests } from "./unsent-requests.ts";
-
-/** The method that this client offers and accepts: comparing a short string, as emoji or numbers. */
-export const METHODS: readonly VerificationMethod[] = [VerificationMethod.SasV1];
-
-/**
- * Where a verification stands: asked for and not answered; answered; two strings
- * wait to be compared; confirmed here and not yet there; done; cancelled by either side.
- */
-export type VerificationState = "requested" | "ready" | "comparing" | "confirmed" | "done" | "cancelled";
-
-/** Why a verification ended without success. */
-export interface VerificationCancelled {
-  /** Such as `m.user`, `m.timeout`, `m.mismatched_sas`; `m.accepted` where another device of the account has taken it. */
-  readonly code: string;
-  readonly reason: string;
-  readonly byUs: boolean;
-}
+import { toSend, type VerificationCancelled, VerificationFlow, type VerificationState } from "./verification-flow.ts";
 
 /** What a verification works on. */
 export interface VerificationParts {
@@ -60,15 +39,13 @@ export class Verification {
   /** Resolves when both sides have confirmed, and what follows from it was sent. Rejects with `VERIFICATION_CANCELLED`, or with what went wrong. */
   readonly done: Promise<void>;
   readonly #parts: VerificationParts;
-  readonly #request: VerificationRequest;
+  readonly #flow: VerificationFlow;
   readonly #settled = Promise.withResolvers<void>();
   readonly #shown = Promise.withResolvers<ShortAuthString>();
   readonly #listeners = new Set<(state: VerificationState) => void>();
   readonly #timer: NodeJS.Timeout;
-  #sas: Sas | undefined;
   #state: VerificationState = "requested";
   #cancelled: VerificationCancelled | undefined;
-  #deviceId: string | undefined;
   #timedOut = false;
   #stepWanted = false;
   #stepping = false;
@@ -76,17 +53,15 @@ export class Verification {
   constructor(parts: VerificationParts) {
     const { request, limitMs, signal } = parts;
     this.#parts = parts;
-    this.#request = request;
     this.flowId = request.flowId;
     this.userId = request.otherUserId.toString();
     this.roomId = request.roomId?.toString();
     this.startedByUs = request.weStarted();
-    this.#deviceId = request.otherDeviceId?.toString();
     this.done = this.#settled.promise;
     // Nobody need wait for either.
     this.done.catch(() => {});
     this.#shown.promise.catch(() => {});
-    this.#watch(request);
+    this.#flow = new VerificationFlow(request, () => parts.outside(() => this.#poke()));
     this.#timer = setTimeout(() => this.#cancelQuietly("m.timeout"), limitMs).unref();
     const abort = (): void => this.#cancelQuietly("m.user");
     if (signal?.aborted) queueMicrotask(abort);
@@ -101,7 +76,7 @@ export class Verification {
 
   /** The device on the other side; `undefined` while several were asked and none has answered. */
   get deviceId(): string | undefined {
-    return this.#deviceId;
+    return this.#flow.deviceId;
   }
 
   /** Why it was cancelled; `undefined` while it was not. */
@@ -122,10 +97,7 @@ export class Verification {
 
   /** Accepts what the other side has asked for. Without effect on what is accepted already. */
   async accept(): Promise<void> {
-    await this.#act(async () => {
-      const request = this.#request.acceptWithMethods([...METHODS]);
-      return request === undefined ? [] : [engineRequest(request)];
-    });
+    await this.#act(async () => this.#flow.accept());
   }
 
   /**
@@ -150,10 +122,7 @@ export class Verification {
    */
   async mismatch(): Promise<void> {
     const sas = this.#comparable();
-    await this.#act(async () => {
-      const request = sas.cancelWithCode("m.mismatched_sas");
-      return request === undefined ? [] : [engineRequest(request)];
-    });
+    await this.#act(async () => toSend(sas.cancelWithCode("m.mismatched_sas")));
   }
 
   /** Cancels. Without effect on what has ended. */
@@ -176,7 +145,8 @@ export class Verification {
   }
 
   #comparable(): Sas {
-    if (this.#sas !== undefined && this.#state === "comparing") return this.#sas;
+    const { sas } = this.#flow;
+    if (sas !== undefined && this.#state === "comparing") return sas;
     throw new MatrixClientError("CONFIG", `a verification that is ${this.#state} has nothing to compare`);
   }
 
@@ -184,10 +154,7 @@ export class Verification {
     if (code === "m.timeout") this.#timedOut = true;
     // What still waits to be sent is for a verification that goes on.
     this.#parts.unsent.drop();
-    await this.#act(async () => {
-      const request = this.#sas?.cancelWithCode(code) ?? this.#request.cancel();
-      return request === undefined ? [] : [engineRequest(request)];
-    });
+    await this.#act(async () => this.#flow.cancel(code));
   }
 
   #cancelQuietly(code: "m.user" | "m.timeout"): void {
@@ -207,16 +174,6 @@ export class Verification {
 
   get #ended(): boolean {
     return this.#state === "done" || this.#state === "cancelled";
-  }
-
-  /** The engine calls back from inside its own calls, and keeps what it calls for ever. */
-  #watch(watched: VerificationRequest | Sas): void {
-    const { outside } = this.#parts;
-    const self = new WeakRef(this);
-    watched.registerChangesCallback(async () => {
-      const verification = self.deref();
-      if (verification !== undefined) outside(() => verification.#poke());
-    });
   }
 
   #poke(): void {
@@ -242,11 +199,11 @@ export class Verification {
   /** Looks where the engine is, does what is next, and sends it before anybody hears of it. */
   async #step(): Promise<void> {
     const { encryption, unsent, refresh } = this.#parts;
-    const { requests, shown, state } = await encryption.run(() => this.#look());
+    const { requests, shown, state } = await encryption.run(() => this.#flow.look());
     unsent.add(requests);
     await unsent.send();
     if (shown !== undefined) this.#shown.resolve(shown);
-    if (state === "cancelled") return this.#end(this.#whyCancelled());
+    if (state === "cancelled") return this.#end(this.#flow.whyCancelled(this.#timedOut));
     if (state === "done") {
       await refresh();
       this.#become("done");
@@ -255,48 +212,6 @@ export class Verification {
       return;
     }
     this.#become(state);
-  }
-
-  async #look(): Promise<Look> {
-    const request = this.#request;
-    this.#deviceId = request.otherDeviceId?.toString() ?? this.#deviceId;
-    if (request.isCancelled() || request.isPassive()) return { requests: [], state: "cancelled" };
-    if (request.isDone()) return { requests: [], state: "done" };
-    const requests: EngineRequest[] = [];
-    // The side that asked also begins: other clients wait for their user to choose a method.
-    if (request.phase() === VerificationRequestPhase.Ready && this.startedByUs && this.#sas === undefined) {
-      const started = await request.startSas();
-      if (started !== undefined) requests.push(engineRequest(started[1]));
-    }
-    const current = request.getVerification();
-    if (!(current instanceof Sas)) {
-      return { requests, state: request.phase() === VerificationRequestPhase.Ready ? "ready" : "requested" };
-    }
-    // Another one takes its place where both sides began at once.
-    if (this.#sas === undefined || this.#sas.weStarted() !== current.weStarted()) {
-      this.#sas = current;
-      this.#watch(current);
-    }
-    const accepted = this.#sas.accept();
-    if (accepted !== undefined) requests.push(engineRequest(accepted));
-    if (this.#sas.isCancelled()) return { requests, state: "cancelled" };
-    if (this.#sas.isDone()) return { requests, state: "done" };
-    const shown = shortAuthStringOf(this.#sas);
-    if (shown === undefined) return { requests, state: "ready" };
-    return { requests, shown, state: this.#sas.haveWeConfirmed() ? "confirmed" : "comparing" };
-  }
-
-  #whyCancelled(): VerificationCancelled {
-    if (this.#request.isPassive()) {
-      return { code: "m.accepted", reason: "another device of this account has taken it", byUs: false };
-    }
-    const info = this.#sas?.cancelInfo() ?? this.#request.cancelInfo;
-    if (info === undefined) return { code: "m.unknown", reason: "no reason is known", byUs: false };
-    // The engine gives one reason only for what had not begun.
-    if (this.#timedOut && info.cancelledbyUs()) {
-      return { code: "m.timeout", reason: "the verification took too long", byUs: true };
-    }
-    return { code: info.cancelCode(), reason: info.reason(), byUs: info.cancelledbyUs() };
   }
 
   #end(cancelled: VerificationCancelled): void {
@@ -340,10 +255,4 @@ export class Verification {
       this.#parts.logger.error(`A listener to a verification's state failed: ${messageOf(error)}`);
     }
   }
-}
-
-interface Look {
-  readonly requests: readonly EngineRequest[];
-  readonly shown?: ShortAuthString | undefined;
-  readonly state: VerificationState;
 }

@@ -19,7 +19,8 @@ import type { JsonObject } from "../../http/homeserver-api.ts";
 import { parseObject, textOf } from "../../http/json.ts";
 import type { ProcessedToDevice } from "../../sync/to-device.ts";
 import { UnsentRequests } from "./unsent-requests.ts";
-import { METHODS, Verification } from "./verification.ts";
+import { Verification } from "./verification.ts";
+import { METHODS } from "./verification-flow.ts";
 
 /** What is done with a request for verification: `"ignore"` leaves it to other devices of the account. */
 export type VerificationDecision = "accept" | "reject" | "ignore";
