@@ -87,6 +87,44 @@ describe("what is delivered while PostgreSQL is away", () => {
   });
 });
 
+describe("an invitation, and a knock, that PostgreSQL is away for", () => {
+  it("comes once, and one that is made again afterwards comes too", async () => {
+    const [alice, bob] = [await world.user("alice"), await world.user("bob")];
+    const { userId } = bob.credentials;
+    const roomId = await world.room([alice, bob], false);
+    const rules = { type: "m.room.join_rules", state_key: "", content: { join_rule: "knock" } };
+    const { room_id: closed } = await alice.call("POST", "/createRoom", { initial_state: [rules] });
+    const reader = world.client(bob, { keyStores: keyStores() });
+    const told: string[] = [];
+    const done = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    for (const name of ["invite", "knock"] as const) {
+      reader.client.on(name, (event) => {
+        told.push(`${name} ${event.roomId}`);
+        done[told.length - 1]?.resolve();
+      });
+    }
+    await reader.client.connect();
+    cut();
+    await paused(reader, alice, roomId);
+    const { room_id: invitedTo } = await alice.call("POST", "/createRoom", { invite: [userId] });
+    await done[0]?.promise;
+    await bob.call("POST", `/knock/${encodeURIComponent(String(closed))}`, {});
+    await done[1]?.promise;
+    await proxy.setMode("pass");
+    await reader.until(() => reader.client.mode === "production");
+    await say(alice, roomId, "back");
+    await reader.until(() => reader.bodies.includes("back"));
+    const once = [`invite ${invitedTo}`, `knock ${closed}`];
+    expect(told).toEqual(once);
+
+    const room = `/rooms/${encodeURIComponent(String(invitedTo))}`;
+    await bob.call("POST", `${room}/leave`, {});
+    await alice.call("POST", `${room}/invite`, { user_id: userId });
+    await done[2]?.promise;
+    expect(told).toEqual([...once, `invite ${invitedTo}`]);
+  });
+});
+
 describe("what a sync left out while PostgreSQL is away", () => {
   it("does not hold other rooms up where the homeserver does not give it, and comes when it does", async () => {
     const [alice, bob] = [await world.user("alice"), await world.user("bob")];

@@ -35,7 +35,7 @@ export interface RunningParts extends PersistenceParts, Omit<TimelineParts, "use
   readonly concurrency: number;
   readonly maxHeld: number;
   readonly maxSetAside: number;
-  /** Events whose handlers are done, and that the store may not know of: it was away, or failed. */
+  /** Events, invitations and knocks whose handlers are done, and that the store may not know of: it was away, or failed. */
   readonly handled: Set<string>;
   readonly onUndecryptable: (event: UndecryptableEvent) => Promise<void>;
   /** What is committed besides, to this encryption, when the handlers of an event are done. */

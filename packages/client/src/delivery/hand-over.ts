@@ -1,7 +1,7 @@
 import type { Logger } from "@holdfast/key-store-core";
 import type { IncomingEvent, InviteEvent, KnockEvent, MatrixClientEvents, ToDeviceEvent } from "../events.ts";
 import { objectOf, textOf } from "../http/json.ts";
-import type { StrippedUpdate } from "../sync/room-update.ts";
+import { ownMembership, type StrippedUpdate, strippedName } from "../sync/room-update.ts";
 import { type Handlers, Postponed } from "./handlers.ts";
 import type { InboxEntry } from "./inbox.ts";
 
@@ -35,12 +35,19 @@ export class HandOvers {
 
   /** Calls nothing yet. To be released by whoever has begun it. */
   begin(delivery: Delivery): HandOver {
-    const id = delivery.kind === "event" ? delivery.event.eventId : undefined;
+    const id = this.#idOf(delivery);
     const begun = id === undefined ? undefined : this.#underWay.get(id);
     const handOver = begun ?? new HandOver(this.#calls(delivery), () => id !== undefined && this.#underWay.delete(id));
     if (id !== undefined) this.#underWay.set(id, handOver);
     handOver.hold();
     return handOver;
+  }
+
+  /** What it is told by when it comes again; `undefined` for a message between devices, which does not. */
+  #idOf(delivery: Delivery): string | undefined {
+    if (delivery.kind === "to-device") return undefined;
+    if (delivery.kind === "event") return delivery.event.eventId;
+    return strippedName({ ...delivery.event, membership: delivery.kind }, this.#parts.userId);
   }
 
   #calls(delivery: Delivery): (() => Promise<unknown>)[] {
@@ -117,8 +124,7 @@ export class HandOver {
 /** An invitation, or a knock of our own, as its handlers see it. */
 export function strippedDelivery({ roomId, membership, state }: StrippedUpdate, userId: string): Delivery {
   if (membership === "knock") return { kind: "knock", event: { roomId, state } };
-  const own = state.find(({ type, state_key }) => type === "m.room.member" && state_key === userId);
-  return { kind: "invite", event: { roomId, inviter: own?.sender, state } };
+  return { kind: "invite", event: { roomId, inviter: ownMembership(state, userId)?.sender, state } };
 }
 
 /** A message between devices as its handlers see it. */

@@ -3,12 +3,12 @@ import { type Decrypted, decryptRoomEvent, type SenderTrust } from "../crypto/de
 import type { Encryption, RoomKey } from "../crypto/encryption.ts";
 import { Rounds } from "../crypto/rounds.ts";
 import type { IncomingEvent, UndecryptableEvent } from "../events.ts";
-import { objectOf, textOf } from "../http/json.ts";
-import type { RoomEvent, StrippedEvent } from "../sync/room-update.ts";
+import { objectOf } from "../http/json.ts";
+import type { RoomEvent } from "../sync/room-update.ts";
 import type { DecryptionTrust } from "../trust/trust-requirement.ts";
 import { type Delivery, strippedDelivery, toDeviceOf } from "./hand-over.ts";
 import type { HeldEvents, HeldRecord } from "./held-events.ts";
-import type { Inbox, InboxEntry, InboxRecord } from "./inbox.ts";
+import { type Inbox, type InboxEntry, type InboxRecord, nameOfEntry, strippedOf } from "./inbox.ts";
 import { KeyFetches } from "./key-fetches.ts";
 import { Lanes } from "./lanes.ts";
 import { handOverPersistently, type PersistenceParts } from "./persistent-hand-over.ts";
@@ -20,7 +20,7 @@ export interface InboxDeliveryParts extends PersistenceParts {
   readonly inbox: Inbox;
   readonly held: HeldEvents;
   readonly setAside: SetAside;
-  /** Events whose handlers are done, and that are not out of the inbox: from before the store failed, or while it was away. */
+  /** What handlers are done with, and is not out of the inbox: from before the store failed, or while it was away. */
   readonly handled: Set<string>;
   readonly requirement: DecryptionTrust;
   /** How many rooms' handlers run at once. */
@@ -173,7 +173,8 @@ export class InboxDelivery {
     if (this.#stopped.aborted) return;
     try {
       // Its handlers were done before, when the store failed: only what says so was lost.
-      if (this.#parts.handled.has(idOf(record.entry))) return await this.#finish(record, "done");
+      if (this.#parts.handled.has(nameOfEntry(record.entry, this.#parts.encryption.userId)))
+        return await this.#finish(record, "done");
       const delivery = await this.#open(record);
       if (delivery === undefined) return;
       await handOverPersistently(
@@ -192,10 +193,8 @@ export class InboxDelivery {
   async #open({ key, entry }: InboxRecord): Promise<Delivery | undefined> {
     const { encryption, requirement } = this.#parts;
     if (entry.kind === "to-device") return { kind: "to-device", event: toDeviceOf(entry) };
-    if (entry.kind !== "event") {
-      const state = (Array.isArray(entry.event.events) ? entry.event.events : []) as unknown as StrippedEvent[];
-      return strippedDelivery({ roomId: entry.roomId, membership: entry.kind, state }, encryption.userId);
-    }
+    const stripped = strippedOf(entry);
+    if (stripped !== undefined) return strippedDelivery(stripped, encryption.userId);
     const event = entry.event as RoomEvent;
     if (event.type !== "m.room.encrypted" || event.state_key !== undefined || isRedacted(event)) {
       return { kind: "event", event: incoming(entry, event.type, event.content, undefined) };
@@ -244,15 +243,15 @@ export class InboxDelivery {
 
   /** Takes an entry out; entries that are done at the same time go in one commit. */
   async #finish({ key, entry }: InboxRecord, outcome: "done" | "set aside"): Promise<void> {
-    const { inbox, setAside, alsoWhenDone, handled } = this.#parts;
-    const eventId = idOf(entry);
+    const { encryption, inbox, setAside, alsoWhenDone, handled } = this.#parts;
+    const name = nameOfEntry(entry, encryption.userId);
     // What is set aside is handled only where the commit says so.
-    if (eventId !== "" && outcome === "done") handled.add(eventId);
-    const also = eventId === "" ? [] : await alsoWhenDone(eventId);
+    if (name !== "" && outcome === "done") handled.add(name);
+    const also = entry.kind === "event" ? await alsoWhenDone(name) : [];
     const kept = outcome === "done" ? [] : setAside.add(entry);
     this.#done.push(inbox.remove(key), ...also, ...kept);
     await this.#commits.run();
-    handled.delete(eventId);
+    handled.delete(name);
   }
 
   async #commitDone(): Promise<void> {
@@ -266,11 +265,6 @@ export class InboxDelivery {
     if (this.#stopped.aborted || this.#parts.encryption.deviceStore.failed.aborted) return;
     this.#parts.onError({ error, doing });
   }
-}
-
-/** What an event is told by; empty for what has none, such as an invitation. */
-function idOf({ event }: InboxEntry): string {
-  return textOf(event.event_id) ?? "";
 }
 
 /** What is left of a redacted event has nothing to decrypt. */

@@ -1,6 +1,8 @@
 import type { Change } from "@holdfast/key-store-core";
 import type { JsonObject } from "../http/homeserver-api.ts";
+import { textOf } from "../http/json.ts";
 import type { OpenCollection, SealedCollection } from "../records/sealed-collection.ts";
+import { type StrippedEvent, type StrippedUpdate, strippedName } from "../sync/room-update.ts";
 
 /** Something that has arrived and was not handed over yet. */
 export interface InboxEntry extends JsonObject {
@@ -11,6 +13,18 @@ export interface InboxEntry extends JsonObject {
   readonly event: JsonObject;
   /** Whether its key came late: it was reported as undecryptable before. */
   readonly late?: boolean;
+}
+
+/** The invitation or knock that an entry is; `undefined` for every other entry. */
+export function strippedOf({ kind, roomId, event: { events } }: InboxEntry): StrippedUpdate | undefined {
+  if (kind !== "invite" && kind !== "knock") return undefined;
+  return { roomId, membership: kind, state: (Array.isArray(events) ? events : []) as unknown as StrippedEvent[] };
+}
+
+/** What an entry is told by when it comes again; empty for a message between devices. */
+export function nameOfEntry(entry: InboxEntry, userId: string): string {
+  const stripped = strippedOf(entry);
+  return stripped === undefined ? (textOf(entry.event.event_id) ?? "") : strippedName(stripped, userId);
 }
 
 /** An entry and where it stands. */

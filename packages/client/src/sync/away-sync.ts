@@ -5,7 +5,7 @@ import { Lanes } from "../delivery/lanes.ts";
 import { handOverPersistently, type PersistenceParts } from "../delivery/persistent-hand-over.ts";
 import type { RoomsInSync } from "./durable-sync.ts";
 import { isOfNoGap } from "./gap.ts";
-import type { RoomEvent, RoomUpdate } from "./room-update.ts";
+import { type RoomEvent, type RoomUpdate, type StrippedUpdate, strippedName } from "./room-update.ts";
 import type { SyncTarget } from "./sync-loop.ts";
 import type { SyncUpdate } from "./sync-response.ts";
 import { newEvents, type TimelineParts } from "./timeline.ts";
@@ -15,7 +15,7 @@ export interface AwaySyncParts extends TimelineParts, PersistenceParts {
   readonly rooms: RoomsInSync;
   /** The token committed last in the preferred store, where this process knows it. */
   readonly heldToken: string | undefined;
-  /** Events whose handlers are done: they are not delivered again, nor when the store is back. */
+  /** Events, invitations and knocks whose handlers are done: they are not delivered again, nor when the store is back. */
   readonly handled: Set<string>;
   readonly concurrency: number;
   readonly pauseMs: number;
@@ -75,9 +75,7 @@ export class AwaySync implements SyncTarget {
     }
     for (const room of update.stripped) {
       await rooms.takeInStripped(room, undefined);
-      this.#once(`${room.membership} ${room.roomId}`, () => {
-        this.#deliver(room.roomId, strippedDelivery(room, this.#parts.userId));
-      });
+      this.#stripped(room);
     }
     this.#baseline = false;
     this.#forget();
@@ -122,8 +120,16 @@ export class AwaySync implements SyncTarget {
     });
   }
 
+  #stripped(room: StrippedUpdate): void {
+    const { handled, userId } = this.#parts;
+    const name = strippedName(room, userId);
+    this.#once(name, () => {
+      if (!handled.has(name)) this.#deliver(room.roomId, strippedDelivery(room, userId), () => handled.add(name));
+    });
+  }
+
   /** What is not done when the store is back comes again from there, and what its handlers failed at too often. */
-  #deliver(roomId: string, delivery: Delivery, onDone: () => void = () => {}): void {
+  #deliver(roomId: string, delivery: Delivery, onDone: () => void): void {
     const done = async (outcome: "done" | "set aside"): Promise<void> => {
       if (outcome === "done") onDone();
     };

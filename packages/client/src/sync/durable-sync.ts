@@ -7,7 +7,7 @@ import { textOf } from "../http/json.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
 import type { DecryptionTrust } from "../trust/trust-requirement.ts";
 import { type News, OpenGaps } from "./open-gaps.ts";
-import type { RoomUpdate, StrippedUpdate } from "./room-update.ts";
+import { isStrippedName, type RoomUpdate, type StrippedUpdate, strippedName } from "./room-update.ts";
 import type { SyncUpdate } from "./sync-response.ts";
 import type { TimelineParts } from "./timeline.ts";
 import { type ProcessedToDevice, receive } from "./to-device.ts";
@@ -33,7 +33,7 @@ export interface DurableSyncParts extends TimelineParts {
   readonly requirement: DecryptionTrust;
   /** Whether the timelines of the first sync of all are delivered: they are history. */
   readonly deliverHistory: boolean;
-  /** Events that were handled while the store was away. */
+  /** Events, invitations and knocks that were handled while the store was away. */
   readonly handled: Set<string>;
   readonly logger: Logger;
 }
@@ -48,6 +48,8 @@ export class DurableSync {
   readonly #parts: DurableSyncParts;
   readonly #records: SealedCollection<JsonObject>;
   readonly #gaps: OpenGaps;
+  /** Whether nothing was taken in: the next response may bring what was handled while the store was away. */
+  #isFirst = true;
 
   constructor(parts: DurableSyncParts) {
     this.#parts = parts;
@@ -85,7 +87,11 @@ export class DurableSync {
     });
     rooms.synced(encryption);
     // Only now: a response whose commit has failed comes again.
-    for (const eventId of known) this.#parts.handled.delete(eventId);
+    const { handled } = this.#parts;
+    for (const eventId of known) handled.delete(eventId);
+    // What comes after this is another one, although it may have the same name.
+    for (const name of handled) if (isStrippedName(name)) handled.delete(name);
+    this.#isFirst = false;
     return taken;
   }
 
@@ -108,7 +114,9 @@ export class DurableSync {
         else entries.push({ kind: "event", roomId, event });
       }
     }
-    for (const { roomId, membership, state } of update.stripped) {
+    for (const stripped of update.stripped) {
+      if (this.#isFirst && handled.has(strippedName(stripped, this.#parts.userId))) continue;
+      const { roomId, membership, state } = stripped;
       entries.push({ kind: membership, roomId, event: { events: state } });
     }
     return { entries, known, changes: told.flatMap(({ changes }) => changes) };

@@ -42,3 +42,23 @@ export interface StrippedUpdate {
   readonly membership: "invite" | "knock";
   readonly state: readonly StrippedEvent[];
 }
+
+/**
+ * What tells invitations and knocks apart, as their ids do events: stripped
+ * state need not have one. The same person may ask twice in the same words, so
+ * that it counts within one outage of the store alone.
+ */
+export function strippedName({ roomId, membership, state }: StrippedUpdate, userId: string): string {
+  const own = ownMembership(state, userId);
+  return `${membership} ${roomId} ${JSON.stringify([own?.sender, own?.event_id, own?.content])}`;
+}
+
+/** Whether a name is a {@link strippedName}, and not the id of an event. */
+export function isStrippedName(name: string): boolean {
+  return /^(invite|knock) /.test(name);
+}
+
+/** What the stripped state says of this user, such as who invites. */
+export function ownMembership(state: readonly StrippedEvent[], userId: string): StrippedEvent | undefined {
+  return state.find(({ type, state_key }) => type === "m.room.member" && state_key === userId);
+}
