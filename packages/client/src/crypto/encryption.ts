@@ -52,6 +52,17 @@ export interface Encryption {
    */
   follow(userIds: Iterable<string>): void;
 
+  /**
+   * Those of these users whose devices the engine asks for, or is asking for: a {@link flush} that is called after
+   * this has tells of them. They are followed from now on.
+   *
+   * @throws what {@link run} throws
+   */
+  wanted(userIds: readonly string[]): Promise<readonly string[]>;
+
+  /** A sync has told that these users' devices have changed. To be called inside the `run` that takes it in. */
+  devicesChanged(userIds: readonly string[]): void;
+
   /** Calls `listener` when room keys have come; answers with how to take it off. They are durable soon after, not yet when it is called. */
   onRoomKeys(listener: (keys: readonly RoomKey[]) => void): () => void;
 }

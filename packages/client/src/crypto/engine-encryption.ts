@@ -10,9 +10,10 @@ import type { OpenCollection } from "../records/sealed-collection.ts";
 import type { Encryption, RoomKey } from "./encryption.ts";
 import { Following } from "./following.ts";
 import type { DeviceIdentity } from "./identity-guard.ts";
+import { KeyQueries } from "./key-queries.ts";
 import { KeyUpload } from "./key-upload.ts";
 import { type EngineRequest, engineRequest, markAsSent, type RoomEventTarget, type SendToRoom } from "./outgoing.ts";
-import { Repetitions } from "./repetitions.ts";
+import { Repetitions, usersOf } from "./repetitions.ts";
 import { Rounds } from "./rounds.ts";
 import { SessionRepairs } from "./session-repairs.ts";
 
@@ -47,6 +48,7 @@ export class EngineEncryption implements Encryption {
   readonly #listeners = new Set<(keys: readonly RoomKey[]) => void>();
   readonly #rounds = new Rounds(() => this.#flushOnce());
   readonly #following: Following;
+  readonly #queries = new KeyQueries();
   readonly #closing = new AbortController();
   /** Where code runs that {@link run} called, until its work has settled. */
   readonly #scope = new AsyncLocalStorage<{ open: boolean }>();
@@ -121,6 +123,20 @@ export class EngineEncryption implements Encryption {
     this.#following.add(userIds);
   }
 
+  wanted(userIds: readonly string[]): Promise<readonly string[]> {
+    this.#following.add(userIds);
+    return this.run(async (machine) => {
+      this.#queries.told(await this.#following.tell(machine));
+      if (this.#queries.areUnderWay) return this.#queries.among(userIds);
+      const asked = new Set((await this.#outgoing(machine)).flatMap(usersOf));
+      return userIds.filter((userId) => asked.has(userId));
+    });
+  }
+
+  devicesChanged(userIds: readonly string[]): void {
+    this.#queries.told(userIds);
+  }
+
   onRoomKeys(listener: (keys: readonly RoomKey[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -158,13 +174,28 @@ export class EngineEncryption implements Encryption {
     );
   }
 
+  /** What the engine has to send. Not to be asked while queries for devices are under way. */
+  async #outgoing(machine: OlmMachine): Promise<EngineRequest[]> {
+    const made = ((await machine.outgoingRequests()) as OutgoingRequest[]).map(engineRequest);
+    this.#repairs.note(made);
+    return made;
+  }
+
   async #flushOnce(): Promise<void> {
+    try {
+      await this.#sendAll();
+    } finally {
+      this.#queries.end();
+    }
+  }
+
+  async #sendAll(): Promise<void> {
     const repetitions = new Repetitions();
     for (;;) {
       const outgoing = await this.run(async (machine) => {
         await this.#following.tell(machine);
-        const made = ((await machine.outgoingRequests()) as OutgoingRequest[]).map(engineRequest);
-        this.#repairs.note(made);
+        const made = await this.#outgoing(machine);
+        this.#queries.begin(made);
         return [...made.filter((request) => this.#repairs.isDue(request)), ...(await this.#repairs.outgoing())];
       });
       const fresh = outgoing.filter(({ id }) => id === undefined || !this.#handedOver.has(id));
@@ -181,6 +212,8 @@ export class EngineEncryption implements Encryption {
           this.#closing.signal.throwIfAborted();
           this.#logger.debug(`A request of the crypto engine was not sent: ${RequestType[request.type ?? 0]}`);
           failures.push(error);
+        } finally {
+          this.#queries.end(request);
         }
       }
       if (failures.length > 0) throw weightiest(failures);

@@ -18,9 +18,9 @@ export class Following {
     for (const userId of userIds) if (!this.#told.has(userId)) this.#waiting.add(userId);
   }
 
-  /** Tells the engine, which asks for those that it does not know. To be called inside a `run`. */
-  async tell(machine: OlmMachine): Promise<void> {
-    if (this.#waiting.size === 0) return;
+  /** Tells the engine, which asks for those that it does not know, and answers with who they were. To be called inside a `run`. */
+  async tell(machine: OlmMachine): Promise<Iterable<string>> {
+    if (this.#waiting.size === 0) return [];
     const users = this.#waiting;
     this.#waiting = new Set();
     try {
@@ -31,6 +31,7 @@ export class Following {
     }
     if (this.#told.size + users.size > MAX_TOLD) this.#told.clear();
     for (const userId of users) this.#told.add(userId);
+    return users;
   }
 
   #userId(text: string): UserId[] {

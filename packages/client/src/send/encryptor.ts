@@ -1,9 +1,8 @@
 import { type Change, type Logger, messageOf } from "@holdfast/key-store-core";
-import { type OlmMachine, type OutgoingRequest, RoomId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
+import { type OlmMachine, RoomId, UserId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { Mutex } from "async-mutex";
 import type { Encryption } from "../crypto/encryption.ts";
 import { type EngineRequest, engineRequest } from "../crypto/outgoing.ts";
-import { usersOf } from "../crypto/repetitions.ts";
 import { isMatrixClientError, MatrixClientError } from "../errors.ts";
 import type { JsonObject } from "../http/homeserver-api.ts";
 import { isHomeserverError, rateLimit } from "../http/homeserver-error.ts";
@@ -172,7 +171,7 @@ export class Encryptor {
       const message = `${roomId} is encrypted in a way that is not spoken here: nothing is sent to it`;
       throw new MatrixClientError("ROOM_ENCRYPTION_UNKNOWN", message);
     }
-    await encryption.run((machine) => machine.updateTrackedUsers(this.#userIds(targets)));
+    encryption.follow(targets);
     await this.#freshDeviceLists(encryption, targets, givenUp, signal);
     const step = await encryption.run(async (machine): Promise<Step<T>> => {
       // Syncs are taken in by calls such as this one: after this nobody comes or goes before the end.
@@ -226,7 +225,7 @@ export class Encryptor {
     givenUp: Set<string>,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const wanted = () => encryption.run((machine) => usersWanted(machine, targets));
+    const wanted = () => encryption.wanted(targets);
     // What else there is to send does not concern this message.
     if (this.#flushed.has(encryption) && (await wanted()).every((user) => givenUp.has(user))) return;
     try {
@@ -279,13 +278,6 @@ export class Encryptor {
       }
     });
   }
-}
-
-/** Those of some users whose devices the engine asks for. */
-async function usersWanted(machine: OlmMachine, users: readonly string[]): Promise<string[]> {
-  const requests = ((await machine.outgoingRequests()) as OutgoingRequest[]).map(engineRequest);
-  const wanted = new Set(requests.flatMap(usersOf));
-  return users.filter((user) => wanted.has(user));
 }
 
 async function knowsDevices(machine: OlmMachine, user: string): Promise<boolean> {

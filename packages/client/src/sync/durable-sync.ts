@@ -75,6 +75,7 @@ export class DurableSync {
     const { encryption, inbox, rooms } = this.#parts;
     const { entries, known, changes: ofGaps } = await this.#entries(update, since, signal);
     const taken = await encryption.run(async (machine) => {
+      encryption.devicesChanged(update.deviceLists.changed);
       const toDevice = await receive(machine, update, this.#parts);
       const changes: Change[] = [...ofGaps];
       for (const room of update.rooms) changes.push(...(await rooms.takeIn(room, encryption)));
