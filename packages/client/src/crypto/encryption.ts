@@ -29,11 +29,11 @@ export interface Encryption {
 
   /**
    * Sends one request of the engine, which a `run` that has resolved returned,
-   * and tells the engine of the answer, durably.
+   * and tells the engine of the answer, durably. `andThen` is part of the `run` that does.
    *
    * @throws what `HomeserverApi.request` and {@link run} throw
    */
-  send(request: EngineRequest, signal?: AbortSignal): Promise<void>;
+  send(request: EngineRequest, signal?: AbortSignal, andThen?: (machine: OlmMachine) => Promise<void>): Promise<void>;
 
   /**
    * Sends all that the engine had to send when this was called, and what comes

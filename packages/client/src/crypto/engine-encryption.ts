@@ -93,7 +93,11 @@ export class EngineEncryption implements Encryption {
     return this.deviceStore.batch(() => this.deviceStore.commit(changes));
   }
 
-  async send(request: EngineRequest, signal?: AbortSignal): Promise<void> {
+  async send(
+    request: EngineRequest,
+    signal?: AbortSignal,
+    andThen?: (machine: OlmMachine) => Promise<void>,
+  ): Promise<void> {
     const until = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
     if (request.type === RequestType.KeysUpload) return this.#upload.send(request, until);
     if (request.roomEvent !== undefined) return this.#sendRoomEvent(request, request.roomEvent);
@@ -105,6 +109,7 @@ export class EngineEncryption implements Encryption {
     await this.run(async (machine) => {
       await markAsSent(machine, request, answer);
       await this.#repairs.answered(machine, request, answer);
+      await andThen?.(machine);
     });
   }
 

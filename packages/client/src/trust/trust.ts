@@ -1,5 +1,5 @@
 import { type Logger, silentLogger } from "@holdfast/key-store-core";
-import type { Encryption } from "../crypto/encryption.ts";
+import type { Encryption, RoomKey } from "../crypto/encryption.ts";
 import type { SendToRoom } from "../crypto/outgoing.ts";
 import type { HomeserverApi } from "../http/homeserver-api.ts";
 import type { ProcessedToDevice } from "../sync/to-device.ts";
@@ -47,7 +47,8 @@ export class Trust implements AsyncDisposable {
     this.secretStorage = new SecretStorage({ api, userId: encryption.userId, logger });
     this.backup = new KeyBackup({ api, encryption, secretStorage: this.secretStorage, logger, pace, onState });
     this.verifications = new Verifications({ encryption, logger, onRequest, sendToRoom });
-    this.roomKeys = new RoomKeyTransfer({ encryption, logger });
+    const onImported = (keys: readonly RoomKey[]): void => this.backup.improved(keys);
+    this.roomKeys = new RoomKeyTransfer({ encryption, logger, onImported });
   }
 
   /**

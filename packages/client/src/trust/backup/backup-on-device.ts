@@ -3,7 +3,7 @@ import type { Encryption } from "../../crypto/encryption.ts";
 import type { JsonObject } from "../../http/homeserver-api.ts";
 import { parseObject } from "../../http/json.ts";
 import type { SealedCollection } from "../../records/sealed-collection.ts";
-import { parseBackupKey } from "./backup-key.ts";
+import { BACKUP_SECRET, parseBackupKey } from "./backup-key.ts";
 import { type BackupVersion, opensBackup } from "./backup-version.ts";
 
 /** The backup that is about to be made: its key is durable before the homeserver knows of it. */
@@ -27,6 +27,8 @@ const ACTIVE = Buffer.from("backup-active");
 export class BackupOnDevice {
   readonly #encryption: Encryption;
   readonly #records: SealedCollection<JsonObject>;
+  /** Where room keys go; `undefined` while they go nowhere. */
+  #on: BackupVersion | undefined;
 
   constructor(encryption: Encryption) {
     this.#encryption = encryption;
@@ -67,9 +69,38 @@ export class BackupOnDevice {
     });
   }
 
+  /** Whether room keys go to a version. */
+  async isActive(version: string): Promise<boolean> {
+    return ((await this.#records.get(ACTIVE)) as Active | undefined)?.version === version;
+  }
+
+  /** Has the engine take all room keys for not uploaded. To be called inside a `run`. */
+  async uploadAllAgain(machine: OlmMachine): Promise<void> {
+    await machine.disableBackup();
+    if (this.#on !== undefined) await machine.enableBackupV1(this.#on.auth_data.public_key, this.#on.version);
+  }
+
+  /** The keys of backups that other devices of the account have sent, and that were not looked at yet. */
+  sentKeys(): Promise<ReadonlySet<string>> {
+    return this.#encryption.run((machine) => machine.getSecretsFromInbox(BACKUP_SECRET));
+  }
+
+  /**
+   * Deletes the keys that were looked at. The engine deletes all that were sent
+   * (`delete_secrets_from_inbox` of matrix-sdk-crypto 0.19), of which another device may have sent the
+   * right one meanwhile: where more have come, all stay.
+   */
+  deleteSentKeys(seen: ReadonlySet<string>): Promise<void> {
+    return this.#encryption.run(async (machine) => {
+      const sent = await machine.getSecretsFromInbox(BACKUP_SECRET);
+      if ([...sent].every((key) => seen.has(key))) await machine.deleteSecretsFromInbox(BACKUP_SECRET);
+    });
+  }
+
   /** Room keys go nowhere from now on. */
   async turnOff(): Promise<void> {
     await this.#encryption.run(async (machine) => {
+      this.#on = undefined;
       if (await machine.isBackupEnabled()) await machine.disableBackup();
       if ((await this.#records.get(ACTIVE)) === undefined) return;
       await this.#encryption.commit([this.#records.delete(ACTIVE)]);
@@ -92,7 +123,9 @@ export class BackupOnDevice {
     });
   }
 
-  async #turnOn(machine: OlmMachine, { version, auth_data }: BackupVersion): Promise<void> {
+  async #turnOn(machine: OlmMachine, current: BackupVersion): Promise<void> {
+    const { version, auth_data } = current;
+    this.#on = current;
     const active = (await this.#records.get(ACTIVE)) as Active | undefined;
     if (active?.version === version && (await machine.isBackupEnabled())) return;
     // What was taken to another version is to be taken to this one too.

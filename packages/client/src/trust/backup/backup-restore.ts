@@ -1,12 +1,21 @@
 import type { BackupDecryptionKey } from "@matrix-org/matrix-sdk-crypto-wasm";
-import type { Encryption } from "../../crypto/encryption.ts";
+import type { Encryption, RoomKey } from "../../crypto/encryption.ts";
 import type { HomeserverApi, JsonObject, RequestOptions } from "../../http/homeserver-api.ts";
 import { isHomeserverError } from "../../http/homeserver-error.ts";
 import { path } from "../../http/path.ts";
 import { batchesOf, ImportCount, type ImportProgress, type OnImportProgress } from "../room-keys/import-progress.ts";
 import type { BackupSecret } from "./backup-key.ts";
 import { BackupMisses } from "./backup-misses.ts";
-import { importSessions, openSession, type SealedSession, sessionsOf, sessionsOfRoom } from "./backup-session.ts";
+import type { BackupOnDevice } from "./backup-on-device.ts";
+import {
+  importAsExported,
+  importSessions,
+  type OpenSession,
+  openSession,
+  type SealedSession,
+  sessionsOf,
+  sessionsOfRoom,
+} from "./backup-session.ts";
 
 /** A backup of any size is one answer. */
 const DOWNLOAD_LIMIT_MS = 600_000;
@@ -23,15 +32,28 @@ export interface RestoreOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What restoring works on. */
+export interface BackupRestoreParts {
+  readonly api: HomeserverApi;
+  readonly encryption: Encryption;
+  readonly onDevice: BackupOnDevice;
+  /** Called inside the `run` that brings room keys in which that version may not have. */
+  readonly onImproved: (keys: readonly RoomKey[]) => void;
+}
+
 /** Brings room keys out of a backup. */
 export class BackupRestore {
   readonly #api: HomeserverApi;
   readonly #encryption: Encryption;
+  readonly #onDevice: BackupOnDevice;
+  readonly #onImproved: (keys: readonly RoomKey[]) => void;
   readonly #misses = new BackupMisses();
 
-  constructor(parts: { readonly api: HomeserverApi; readonly encryption: Encryption }) {
-    this.#api = parts.api;
-    this.#encryption = parts.encryption;
+  constructor({ api, encryption, onDevice, onImproved }: BackupRestoreParts) {
+    this.#api = api;
+    this.#encryption = encryption;
+    this.#onDevice = onDevice;
+    this.#onImproved = onImproved;
   }
 
   /** All room keys of a version, or those of some rooms, in batches of one commit each. */
@@ -41,7 +63,7 @@ export class BackupRestore {
     for (const batch of batchesOf(sessions)) {
       options.signal?.throwIfAborted();
       const opened = batch.flatMap((session) => openSession(key, session) ?? []);
-      const imported = await this.#encryption.run((machine) => importSessions(machine, version, opened));
+      const imported = await this.#import(version, opened);
       count.add({ done: batch.length, imported, failed: batch.length - opened.length });
     }
     return count.progress;
@@ -70,8 +92,21 @@ export class BackupRestore {
       this.#misses.add(backup, roomId, sessionId);
       return false;
     }
-    await this.#encryption.run((machine) => importSessions(machine, version, [opened]));
+    await this.#import(version, [opened]);
     return true;
+  }
+
+  /**
+   * The engine takes what comes out of any backup for uploaded to the one that is on (`import_room_keys` of
+   * matrix-sdk-crypto 0.19, whose IndexedDB store does not look at the version): out of another one it comes as from a file.
+   */
+  #import(version: string, sessions: readonly OpenSession[]): Promise<number> {
+    return this.#encryption.run(async (machine) => {
+      if (await this.#onDevice.isActive(version)) return importSessions(machine, version, sessions);
+      const improved = await importAsExported(machine, sessions);
+      this.#onImproved(improved);
+      return improved.length;
+    });
   }
 
   async #download(version: string, { rooms, signal }: RestoreOptions): Promise<readonly SealedSession[]> {

@@ -1,7 +1,9 @@
 import { type BackupDecryptionKey, type OlmMachine, RoomId } from "@matrix-org/matrix-sdk-crypto-wasm";
 import * as v from "valibot";
+import type { RoomKey } from "../../crypto/encryption.ts";
 import type { JsonObject } from "../../http/homeserver-api.ts";
 import { objectOf, parseObject } from "../../http/json.ts";
+import { importedNames } from "../room-keys/imported-names.ts";
 
 const Sealed = v.object({
   session_data: v.object({ ephemeral: v.string(), mac: v.string(), ciphertext: v.string() }),
@@ -64,4 +66,10 @@ export async function importSessions(
   }
   const keys = new Map([...byRoom].map(([roomId, room]) => [new RoomId(roomId), room]));
   return (await machine.importBackedUpRoomKeys(keys, () => {}, version)).importedCount;
+}
+
+/** As {@link importSessions}, for room keys that the backup which is on does not hold. Answers with those that are new, or better. */
+export async function importAsExported(machine: OlmMachine, sessions: readonly OpenSession[]): Promise<RoomKey[]> {
+  const keys = JSON.stringify(sessions.map(({ key }) => key));
+  return importedNames(await machine.importExportedRoomKeys(keys, () => {}));
 }

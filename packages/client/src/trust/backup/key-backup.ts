@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Logger, silentLogger } from "@holdfast/key-store-core";
 import { BackupDecryptionKey } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { Mutex } from "async-mutex";
-import type { Encryption } from "../../crypto/encryption.ts";
+import type { Encryption, RoomKey } from "../../crypto/encryption.ts";
 import { MatrixClientError } from "../../errors.ts";
 import type { HomeserverApi } from "../../http/homeserver-api.ts";
 import type { ImportProgress } from "../room-keys/import-progress.ts";
@@ -54,7 +54,6 @@ export interface KeyBackupParts {
 
 /** The account's backup of room keys on its homeserver (Matrix specification, "Server-side key backups"). */
 export class KeyBackup {
-  readonly #encryption: Encryption;
   readonly #secretStorage: SecretStorage;
   readonly #logger: Logger;
   readonly #onState: (state: BackupState) => void;
@@ -71,15 +70,15 @@ export class KeyBackup {
 
   constructor(parts: KeyBackupParts) {
     const { api, encryption, secretStorage, logger = silentLogger, pace = {}, onState = () => {} } = parts;
-    this.#encryption = encryption;
     this.#secretStorage = secretStorage;
     this.#logger = logger;
     this.#onState = onState;
     this.#versions = new BackupVersions(api);
     this.#onDevice = new BackupOnDevice(encryption);
     const onSuperseded = (errcode: string): Promise<void> => this.#superseded(errcode);
-    this.#upload = new BackupUpload({ encryption, logger, pace, onSuperseded });
-    this.#restore = new BackupRestore({ api, encryption });
+    const onDevice = this.#onDevice;
+    this.#upload = new BackupUpload({ encryption, onDevice, logger, pace, onSuperseded });
+    this.#restore = new BackupRestore({ api, encryption, onDevice, onImproved: (keys) => this.improved(keys) });
     this.#look = new BackupLook({
       look: async (signal) => (await this.enable(signal)).state === "on",
       logger,
@@ -172,16 +171,23 @@ export class KeyBackup {
    */
   async takeSentKey(signal?: AbortSignal): Promise<boolean> {
     return this.#oneAtATime.runExclusive(async () => {
-      const sent = await this.#encryption.run((machine) => machine.getSecretsFromInbox(BACKUP_SECRET));
-      if (sent.size === 0) return false;
-      const current = await this.#versions.current(signal);
-      const keys = [...sent].map(parseBackupKey);
-      const key = current && keys.find((candidate) => candidate !== undefined && opensBackup(candidate, current));
-      if (current !== undefined && key !== undefined) await this.#adopt(current, key);
-      else this.#logger.warn("A key of a backup was sent by another device, and opens no backup: it is dropped");
-      await this.#encryption.run((machine) => machine.deleteSecretsFromInbox(BACKUP_SECRET));
-      return key !== undefined;
+      for (let taken = false; ; ) {
+        const sent = await this.#onDevice.sentKeys();
+        if (sent.size === 0) return taken;
+        const current = await this.#versions.current(signal);
+        const keys = [...sent].map(parseBackupKey);
+        const key = current && keys.find((candidate) => candidate !== undefined && opensBackup(candidate, current));
+        if (current !== undefined && key !== undefined) await this.#adopt(current, key);
+        else this.#logger.warn("A key of a backup was sent by another device, and opens no backup: it is dropped");
+        taken ||= key !== undefined;
+        await this.#onDevice.deleteSentKeys(sent);
+      }
     });
+  }
+
+  /** Better copies of room keys have come from elsewhere than a backup. To be called inside the `run` that brings them. */
+  improved(keys: readonly RoomKey[]): void {
+    this.#upload.improved(keys);
   }
 
   /**

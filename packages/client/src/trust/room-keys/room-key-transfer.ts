@@ -1,8 +1,9 @@
 import { isKeyStoreError, type Logger, silentLogger } from "@holdfast/key-store-core";
 import * as v from "valibot";
-import type { Encryption } from "../../crypto/encryption.ts";
+import type { Encryption, RoomKey } from "../../crypto/encryption.ts";
 import { MatrixClientError } from "../../errors.ts";
 import { batchesOf, ImportCount, type ImportProgress, type OnImportProgress } from "./import-progress.ts";
+import { importedNames } from "./imported-names.ts";
 import { openRoomKeyFile, sealRoomKeyFile } from "./room-key-file.ts";
 
 const ROUNDS = 500_000;
@@ -42,14 +43,25 @@ export async function sealRoomKeys(
   return sealRoomKeyFile(keys, passphrase, roundsFor(passphrase, options));
 }
 
+/** What the transfer of room keys works on. */
+export interface RoomKeyTransferOptions {
+  readonly encryption: Encryption;
+  /** Default: says nothing. */
+  readonly logger?: Logger | undefined;
+  /** Called inside the `run` that brings room keys in, with those that are new or better than what was there. */
+  readonly onImported?: ((keys: readonly RoomKey[]) => void) | undefined;
+}
+
 /** Room keys to and from the files that Matrix clients exchange (Matrix specification, "Key exports"). */
 export class RoomKeyTransfer {
   readonly #encryption: Encryption;
   readonly #logger: Logger;
+  readonly #onImported: (keys: readonly RoomKey[]) => void;
 
-  constructor(options: { readonly encryption: Encryption; readonly logger?: Logger | undefined }) {
+  constructor(options: RoomKeyTransferOptions) {
     this.#encryption = options.encryption;
     this.#logger = options.logger ?? silentLogger;
+    this.#onImported = options.onImported ?? (() => {});
   }
 
   /**
@@ -94,6 +106,7 @@ export class RoomKeyTransfer {
     try {
       const imported = await this.#encryption.run(async (machine) => {
         const result = await machine.importExportedRoomKeys(JSON.stringify(keys), () => {});
+        this.#onImported(importedNames(result));
         return result.importedCount;
       });
       return { imported, failed: 0 };
