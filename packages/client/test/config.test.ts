@@ -72,6 +72,30 @@ describe("the address of PostgreSQL", () => {
     },
   );
 
+  it.each([
+    "postgres://[",
+    "postgres://bot:hunter2@[db/bot",
+    "postgres://bot:hunter2@db:port/bot",
+    "postgres://bot:hunter2@db one/bot",
+  ])("is refused where it cannot be read, without being repeated: %s", (url) => {
+    for (const name of ["DATABASE_URL", "POSTGRESQL_ADDON_URI"]) {
+      const making = () => postgresAddress({ [name]: url });
+      expect(making).toThrow(misconfigured(new RegExp(`^${name} is malformed`)));
+      expect(making).not.toThrow(/hunter2/);
+    }
+  });
+
+  it.each([
+    "postgres://",
+    "postgres:///bot",
+    "postgres://bot:hunter2@/bot?host=/run/pg",
+    "postgres://%2Frun%2Fpg/bot",
+    "postgresql://:5433/bot",
+    "postgres://bot@[::1]:5433/bot",
+  ])("is taken in every form that libpq takes: %s", (url) => {
+    expect(postgresAddress({ DATABASE_URL: url })).toEqual({ url });
+  });
+
   it.each(["DATABASE_URL", "POSTGRESQL_ADDON_URI"])(
     "may stand in %s in any case, with white space around it",
     (name) => {

@@ -114,6 +114,12 @@ describe("the options of a client from the environment", () => {
     expect(() => fromEnv({}, { KEY_STORE_ON_UNAVAILABLE })).toThrow(
       expect.objectContaining({ code: "ERR_KEY_STORE_CONFIG", message }),
     );
+    expect(() => fromEnv({}, { DATABASE_URL: "postgres://bot:hunter2@[" })).toThrow(
+      expect.objectContaining({
+        code: "ERR_KEY_STORE_CONFIG",
+        message: expect.stringMatching(/^DATABASE_URL is malformed/),
+      }),
+    );
     expect(() => fromEnv({ userId: "bot" })).toThrow(config("userId must be a full user id, such as @bot:example.org"));
   });
 });

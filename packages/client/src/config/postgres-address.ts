@@ -15,6 +15,9 @@ export type PostgresAddress = (
 
 const POSTGRES_URL = /^postgres(ql)?:\/\//i;
 
+/** What stands before the host, where there is none. */
+const WITHOUT_HOST = /^(postgres(?:ql)?:\/\/(?:[^/?#]*@)?)(?=[/?:]|$)/;
+
 /** What a URL of a database begins with: the engine, and for some libraries the name of its driver. */
 const SCHEME = /^([a-z][a-z0-9.-]*)(\+[a-z0-9.+-]*)?:/i;
 
@@ -59,14 +62,17 @@ function tlsOf(env: Environment, address: PostgresAddress): Pick<PostgresAddress
 function addonAddress(env: Environment): PostgresAddress | undefined {
   const uri = text(env, "POSTGRESQL_ADDON_URI");
   if (uri === undefined) return partsFrom(env, "POSTGRESQL_ADDON_", "DB");
-  return postgresUrl(uri) ?? misconfigured("POSTGRESQL_ADDON_URI must begin with postgres:// or postgresql://");
+  return (
+    postgresUrl("POSTGRESQL_ADDON_URI", uri) ??
+    misconfigured("POSTGRESQL_ADDON_URI must begin with postgres:// or postgresql://")
+  );
 }
 
 /** Other programs use this variable too. What is no engine's is a typing error, and must not choose another store. */
 function databaseUrl(env: Environment, logger: Logger): PostgresAddress | undefined {
   const url = text(env, "DATABASE_URL");
   if (url === undefined) return undefined;
-  const address = postgresUrl(url);
+  const address = postgresUrl("DATABASE_URL", url);
   if (address !== undefined) return address;
   const engine = SCHEME.exec(url.trim())?.[1]?.toLowerCase() ?? "";
   if (!OTHER_ENGINES.has(engine)) {
@@ -79,9 +85,14 @@ function databaseUrl(env: Environment, logger: Logger): PostgresAddress | undefi
 }
 
 /** Schemes are the same in any case, and what was pasted may have white space around it: the adapter takes neither. */
-function postgresUrl(given: string): { readonly url: string } | undefined {
-  const url = given.trim();
-  return POSTGRES_URL.test(url) ? { url: url.replace(POSTGRES_URL, (scheme) => scheme.toLowerCase()) } : undefined;
+function postgresUrl(variable: string, given: string): { readonly url: string } | undefined {
+  const url = given.trim().replace(POSTGRES_URL, (scheme) => scheme.toLowerCase());
+  if (!POSTGRES_URL.test(url)) return undefined;
+  // libpq takes an address without a host, which `URL` does not.
+  if (!URL.canParse(url) && !URL.canParse(url.replace(WITHOUT_HOST, "$1localhost"))) {
+    misconfigured(`${variable} is malformed: special characters in a user or password must be percent-encoded`);
+  }
+  return { url };
 }
 
 function partsFrom(env: Environment, prefix: string, databaseName: string): PostgresAddress | undefined {
