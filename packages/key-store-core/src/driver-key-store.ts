@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { refuseInsideBatchOf } from "./batch.ts";
 import { type CacheMemory, cacheMemory } from "./cache.ts";
 import { Counters } from "./counters.ts";
-import type { AcquireOutcome, AcquireRequest, HighWaterMark, KeyStoreDriver } from "./driver.ts";
+import type { AcquireRequest, KeyStoreDriver } from "./driver.ts";
 import { DriverDeviceStore } from "./driver-device-store.ts";
 import { asKeyStoreError, KeyStoreError } from "./errors.ts";
 import { InFlight } from "./in-flight.ts";
@@ -22,17 +22,13 @@ import type {
 } from "./key-store.ts";
 import { HighWaterMarks } from "./marks.ts";
 import { type CompleteOptions, type KeyStoreOptions, keyStoreOptions } from "./options.ts";
-import { holderName, leaseHeld, movedAway, nameOf, rolledBack } from "./refusal.ts";
+import { leaseHeld, rolledBack } from "./refusal.ts";
 import { retrying } from "./retry.ts";
 import { loggerOf, logUnavailable } from "./safe-logger.ts";
 import type { EngineInfo, KeyStoreStats, KeyStoreUsage } from "./stats.ts";
-import { Backoff, Deadline, within } from "./timing.ts";
+import { type LeaseContext, takeLease } from "./take-lease.ts";
+import { within } from "./timing.ts";
 import { checkDevice, checkOneOf, checkOptions, checkSignal, invalid } from "./validate.ts";
-
-type Acquired = Extract<AcquireOutcome, { outcome: "acquired" }>;
-
-/** The longest pause between two looks at a lease that somebody has, in milliseconds. */
-const LEASE_POLL_MS = 250;
 
 /**
  * The {@link KeyStore} over a driver. Adapters extend it with a constructor
@@ -46,6 +42,7 @@ export class DriverKeyStore implements KeyStore {
   readonly #openStores = new Set<DriverDeviceStore>();
   readonly #inFlight = new InFlight();
   readonly #marks: HighWaterMarks;
+  readonly #leases: LeaseContext;
   #status: KeyStoreStatus = Object.freeze({ state: "new" });
   /** What the last `init()` answered: whether failures are told or absence is. */
   #initialised = false;
@@ -60,6 +57,12 @@ export class DriverKeyStore implements KeyStore {
     loggerOf.set(this, options.logger);
     this.#cache = cacheMemory(this.#options.cacheBytes);
     this.#marks = new HighWaterMarks(this.#options, () => this.storeId);
+    this.#leases = {
+      driver,
+      logger: this.#options.logger,
+      call: (what, hook) => this.#call(what, hook),
+      throwIfClosed: () => this.#throwIfClosed(),
+    };
   }
 
   get kind(): string {
@@ -126,7 +129,7 @@ export class DriverKeyStore implements KeyStore {
   async #open(request: AcquireRequest, waitMs: number, signal: AbortSignal | undefined): Promise<DriverDeviceStore> {
     const { device, holder } = request;
     const known = await this.#marks.of(device);
-    const acquired = await this.#acquire(request, known, waitMs, signal);
+    const acquired = await takeLease(this.#leases, { ...request, known }, waitMs, signal);
     const { epoch, revision } = acquired;
     // An opening that raises no epoch is one from before: its ratchets must not be used again.
     const isBack = known !== undefined && (revision < known.revision || epoch <= known.epoch);
@@ -217,64 +220,6 @@ export class DriverKeyStore implements KeyStore {
     this.#initialised = true;
     this.#ready();
     return true;
-  }
-
-  /** Takes the lease, waiting `waitMs` for whoever has it. */
-  async #acquire(
-    request: AcquireRequest,
-    known: HighWaterMark | undefined,
-    waitMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Acquired> {
-    const { device } = request;
-    const patience = new Deadline(waitMs);
-    const backoff = new Backoff(LEASE_POLL_MS);
-    for (let waited = false; ; waited = true) {
-      const result = await this.#acquireOnce({ ...request, known, acceptRollback: false });
-      if (result.outcome === "acquired") return result;
-      if (result.outcome === "rolled-back") return this.#acquireRolledBack(request, known, result);
-      if (result.outcome === "moving") throw movedAway(device, result.move);
-      if (result.outcome === "absent") {
-        const message = `the key store has no ${nameOf(device)}, and it was not to be made`;
-        throw new KeyStoreError("ERR_KEY_STORE_DEVICE_NOT_FOUND", message);
-      }
-      if (patience.isOver) throw leaseHeld(device, result.holder, waited ? `and kept it for ${waitMs} ms` : "");
-      if (!waited) this.#options.logger.info(`Waiting for ${nameOf(device)}: ${holderName(result.holder)} has it open`);
-      await backoff.pause(patience.remainingMs, signal);
-      this.#throwIfClosed();
-    }
-  }
-
-  /** A device that went back, or may have: refused, or taken because the program says so. */
-  async #acquireRolledBack(
-    request: AcquireRequest,
-    known: HighWaterMark | undefined,
-    { found, reason }: Extract<AcquireOutcome, { outcome: "rolled-back" }>,
-  ): Promise<Acquired> {
-    const refusal = rolledBack(request.device, found, known, reason);
-    if (request.acceptRollback !== true) throw refusal;
-    const result = await this.#acquireOnce(request);
-    if (result.outcome !== "acquired") throw refusal;
-    this.#options.logger.warn(
-      `Opened ${nameOf(request.device)} all the same, as acceptRollback says: ${refusal.message}`,
-    );
-    return result;
-  }
-
-  /** Asks for the lease once. What an attempt still brings after all of them were given up goes back. */
-  async #acquireOnce(request: AcquireRequest): Promise<AcquireOutcome> {
-    let givenUp = false;
-    const attempt = async () => {
-      const outcome = await this.#driver.acquire(request);
-      if (givenUp && outcome.outcome === "acquired") await outcome.device.release(request.holder.id);
-      return outcome;
-    };
-    try {
-      return await this.#call("opening a device", attempt);
-    } catch (error) {
-      givenUp = true;
-      throw error;
-    }
   }
 
   /** One call of the driver that may be made again, within the time limit of an operation. */
