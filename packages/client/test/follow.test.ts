@@ -1,3 +1,4 @@
+import type { CallMatcher } from "@holdfast/dev-homeserver/faults";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { World } from "./support/world.ts";
 
@@ -16,11 +17,12 @@ async function readOnly(decryptionTrust: "cross-signed" | "untrusted") {
   await sender.client.trust.crossSigning.bootstrap({ password: "password of alice" });
   const reader = await world.connected(bob, { decryptionTrust });
   const room = await world.room([alice, bob]);
-  const queries = () =>
-    world.homeserver.journal
-      .entries({ path: "/keys/query", userId: bob.credentials.userId })
-      .filter(({ call }) => alice.credentials.userId in (call.body.device_keys as object));
-  return { sender, reader, room, queries };
+  const query: CallMatcher = {
+    path: "/keys/query",
+    userId: bob.credentials.userId,
+    where: ({ body }) => alice.credentials.userId in (body.device_keys as object),
+  };
+  return { sender, reader, room, query };
 }
 
 describe("a client that only reads", () => {
@@ -32,11 +34,12 @@ describe("a client that only reads", () => {
   });
 
   it("has nothing to warn of in what a signed device sends, and has asked once who they are", async () => {
-    const { sender, reader, room, queries } = await readOnly("untrusted");
-    await expect.poll(() => queries().length).toBe(1);
+    const { sender, reader, room, query } = await readOnly("untrusted");
+    const { journal } = world.homeserver;
+    await journal.answered(query);
     for (const body of ["one", "two", "three"]) await sender.say(room, body);
     await reader.until(() => reader.bodies.length === 3);
     expect(reader.messages.map(({ trust }) => trust?.shield)).toEqual(["none", "none", "none"]);
-    expect(queries()).toHaveLength(1);
+    expect(journal.entries(query)).toHaveLength(1);
   });
 });

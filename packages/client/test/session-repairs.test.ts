@@ -51,8 +51,8 @@ it("a client that only reads is sent the keys again that it could not open", asy
   });
   await sender.say(later, "lost");
   const toBob = () => world.homeserver.journal.toDevice().filter(({ sender: from }) => from === userId);
-  await expect.poll(() => toBob().length, { timeout: 20_000 }).toBe(2);
-  await expect.poll(() => reader.undecryptable.length, { timeout: 20_000 }).toBe(1);
+  await expect.poll(() => toBob().length).toBe(2);
+  await expect.poll(() => reader.undecryptable.length).toBe(1);
   for (let tries = 1; reader.messages.length === 1; tries += 1) {
     await sender.say(later, `message ${tries}`);
     await reader.until(() => reader.messages.length + reader.undecryptable.length === 2 + tries);
