@@ -2,10 +2,10 @@ import { randomUUID } from "node:crypto";
 import { error, holdResponse } from "@holdfast/dev-homeserver/faults";
 import { type DevPostgres, startPostgres, startTcpProxy } from "@holdfast/dev-postgres";
 import type { KeyStoreCandidate } from "@holdfast/key-store-core";
-import { PostgresKeyStore } from "@holdfast/key-store-postgres";
 import { SqliteKeyStore } from "@holdfast/key-store-sqlite";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { MatrixClientOptions } from "../../src/matrix-client-options.ts";
+import { CUT_OFF, postgresAt } from "../../test/support/postgres-place.ts";
 import { candidateOn } from "../programs/life.ts";
 import { Child } from "../support/child.ts";
 import { STORE_KEY, Stage } from "../support/stage.ts";
@@ -18,10 +18,7 @@ export function storeSuite(there: There): void {
   });
   afterAll(() => server[Symbol.asyncDispose]());
 
-  const postgres = (url: string): KeyStoreCandidate => ({
-    name: "PostgreSQL",
-    create: async () => new PostgresKeyStore({ url, commitTimeoutMs: 2_000, operationTimeoutMs: 2_000 }),
-  });
+  const postgres = (url: string): KeyStoreCandidate => postgresAt(url, CUT_OFF);
   const sqlite = (path: string): KeyStoreCandidate => ({
     name: "SQLite",
     create: async () => new SqliteKeyStore({ path }),
