@@ -26,9 +26,9 @@ export default defineConfig({
     ],
     // Two cores: more workers would only make the time limits of a real database meaningless.
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // What is polled for comes when the machine gets to it: a limit of one second says nothing about it.
-    expect: { poll: { timeout: 50_000 } },
+    expect: { poll: { timeout: 100_000 } },
   },
 });

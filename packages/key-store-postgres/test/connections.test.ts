@@ -162,7 +162,7 @@ describe("a writer that is killed", () => {
       const left = await database.sql`select id from killed.device`;
       expect(left.length).toBe(1);
       await database.sql`truncate killed.device, killed.collection, killed.record`;
-    }, 60_000);
+    });
   }
 });
 

@@ -97,7 +97,7 @@ describe("a commit is applied exactly once, though its connection", () => {
         await happened;
       }
       expect(here.proxy.accepted).toBeGreaterThanOrEqual(4);
-    }, 60_000);
+    });
   }
 
   it("is closed within any part of a commit that goes in stages", async () => {

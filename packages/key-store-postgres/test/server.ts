@@ -52,7 +52,7 @@ async function connections(sql: postgres.Sql): Promise<string[]> {
 
 /** Looks again and again until `look` answers true, for nearly as long as a test may take: by then it says what it waited for. */
 export async function until(what: string, look: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 50_000;
+  const deadline = performance.now() + 100_000;
   while (!(await look())) {
     if (performance.now() > deadline) throw new Error(`this did not come to pass: ${what}`);
     await delay(10);
