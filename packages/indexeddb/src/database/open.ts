@@ -177,7 +177,7 @@ async function upgrade(
   transaction.phase = "inactive";
   database.upgrade = transaction;
   const { nextId } = schema;
-  transaction.undoWith(() => {
+  transaction.changes.undoWith(() => {
     schema.version = oldVersion;
     schema.nextId = nextId;
     connection.version = oldVersion;

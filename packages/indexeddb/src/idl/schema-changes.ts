@@ -50,12 +50,12 @@ export function createObjectStore(
   schema.stores.set(name, store);
   transaction.created ??= new Set();
   transaction.created.add(store);
-  transaction.undoWith(() => {
+  transaction.changes.undoWith(() => {
     schema.stores.delete(store.name);
     store.deleted = true;
   });
   const handle = transaction.handleOf(store);
-  transaction.undoWith(() => {
+  transaction.changes.undoWith(() => {
     handle.indexes = NONE;
   });
   return handle;
@@ -73,7 +73,7 @@ export function deleteObjectStore(connection: ConnectionState, name: string): vo
   schema.stores.delete(name);
   store.deleted = true;
   handle.indexes = NONE;
-  transaction.undoWith(() => {
+  transaction.changes.undoWith(() => {
     schema.stores.set(name, store);
     store.deleted = false;
     handle.indexes = indexes;
@@ -98,7 +98,7 @@ export function renameObjectStore(handle: ObjectStoreState, name: string): void 
   };
   move(before, name);
   handle.name = name;
-  transaction.undoWith(() => {
+  transaction.changes.undoWith(() => {
     move(name, before);
     // One that the abort takes away keeps the name that it had last.
     if (!transaction.created?.has(store)) handle.name = before;
@@ -129,7 +129,7 @@ export function createIndex(
   addIndex(handle, index);
   transaction.created ??= new Set();
   transaction.created.add(index);
-  transaction.undoWith(() => {
+  transaction.changes.undoWith(() => {
     removeIndex(handle, index);
     index.deleted = true;
   });
@@ -147,7 +147,7 @@ export function deleteIndex(handle: ObjectStoreState, name: string): void {
   if (index === undefined) throw exception("NotFoundError", `there is no index "${name}"`);
   removeIndex(handle, index);
   index.deleted = true;
-  transaction.undoWith(() => {
+  transaction.changes.undoWith(() => {
     addIndex(handle, index);
     index.deleted = false;
   });
@@ -170,7 +170,7 @@ export function renameIndex(handle: IndexState, name: string): void {
   };
   move(name);
   handle.name = name;
-  transaction.undoWith(() => {
+  transaction.changes.undoWith(() => {
     move(before);
     if (!transaction.created?.has(index)) handle.name = before;
   });

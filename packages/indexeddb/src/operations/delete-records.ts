@@ -36,7 +36,7 @@ export class DeleteRecords implements Operation {
     if (key === undefined) return this.#deleteRange(transaction);
     const old = transaction.current(this.#store.collection, key, this.#old?.value);
     if (old !== undefined) removeIndexEntries(transaction, this.#indexes, key, old);
-    transaction.remove(this.#store.collection, key);
+    transaction.changes.remove(this.#store.collection, key);
     return undefined;
   }
 
@@ -60,7 +60,7 @@ export class DeleteRecords implements Operation {
       }
     }
     const changes = await transaction.records.deletions(this.#store.collection, range);
-    for (const change of changes) transaction.apply(change);
+    for (const change of changes) transaction.changes.apply(change);
     return undefined;
   }
 }
@@ -76,7 +76,7 @@ export class ApplyChanges implements Operation {
   }
 
   run(transaction: TransactionState): undefined {
-    for (const change of this.#changes) transaction.apply(change);
+    for (const change of this.#changes) transaction.changes.apply(change);
     return undefined;
   }
 }

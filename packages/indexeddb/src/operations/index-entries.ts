@@ -14,7 +14,7 @@ export function removeIndexEntries(
   const value = decodeValue(stored);
   for (const index of indexes) {
     for (const key of extractIndexKeys(value, index.keyPath, index.multiEntry)) {
-      transaction.remove(index.collection, entryPlace(index, key, primaryKey));
+      transaction.changes.remove(index.collection, entryPlace(index, key, primaryKey));
     }
   }
 }

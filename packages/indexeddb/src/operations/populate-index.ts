@@ -46,7 +46,7 @@ export class PopulateIndex implements Operation {
         if (taken !== undefined && compareBytes(taken, primaryKey) !== 0) throw notUnique(this.#index);
       }
       const index = this.#index;
-      transaction.put(collection, entryPlace(index, key, primaryKey), entryValue(index, primaryKey));
+      transaction.changes.put(collection, entryPlace(index, key, primaryKey), entryValue(index, primaryKey));
     }
   }
 }

@@ -35,7 +35,7 @@ export class PutRecord implements Operation {
 
   #put(transaction: TransactionState, value: Uint8Array): KeyResult | undefined {
     if (transaction.isFinished) return undefined;
-    transaction.put(this.#collection, this.#key, value);
+    transaction.changes.put(this.#collection, this.#key, value);
     return new KeyResult(this.#key);
   }
 }

@@ -1,7 +1,8 @@
 import { compareBytes, type KeyRange } from "@holdfast/key-store-core";
 import { inRange } from "../storage/long-keys.ts";
+import type { WriteWatcher } from "../transaction/changes.ts";
 import type { PageSlot, ReadPlan } from "../transaction/read-plan.ts";
-import type { TransactionState, WriteWatcher } from "../transaction/transaction-state.ts";
+import type { TransactionState } from "../transaction/transaction-state.ts";
 import { type CursorDirection, type Entry, type RecordSource, readEntries } from "./entries.ts";
 
 /** How many entries a cursor reads at a time: at first, at most, and how many bytes of them. */

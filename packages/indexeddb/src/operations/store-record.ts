@@ -110,7 +110,8 @@ class StoreRecord implements Operation {
   /** What fails leaves no trace, not even in the key generator. */
   #fail(error: unknown): never {
     const before = this.#generatorBefore;
-    if (before !== undefined && !this.#transaction.isFinished) this.#transaction.moveGenerator(this.#store, before);
+    if (before !== undefined && !this.#transaction.isFinished)
+      this.#transaction.changes.moveGenerator(this.#store, before);
     throw error;
   }
 
@@ -139,10 +140,10 @@ class StoreRecord implements Operation {
     // An index entry holds both keys, wherever it has them.
     for (const { keys } of this.#entries) for (const each of keys) requireStorable(each, key);
     if (old !== undefined) removeIndexEntries(transaction, this.#indexes, key, old);
-    transaction.put(collection, key, stored);
+    transaction.changes.put(collection, key, stored);
     for (const { index, keys } of this.#entries) {
       for (const each of keys) {
-        transaction.put(index.collection, entryPlace(index, each, key), entryValue(index, key));
+        transaction.changes.put(index.collection, entryPlace(index, each, key), entryValue(index, key));
       }
     }
     return new KeyResult(key);
@@ -207,7 +208,7 @@ class StoreRecord implements Operation {
   /** Lets the generator go on behind a number. */
   #setNextKey(number: number): void {
     this.#generatorBefore = this.#store.nextKey;
-    this.#transaction.moveGenerator(this.#store, number < MAX_GENERATED_KEY ? number + 1 : EXHAUSTED);
+    this.#transaction.changes.moveGenerator(this.#store, number < MAX_GENERATED_KEY ? number + 1 : EXHAUSTED);
   }
 
   #extract(value: unknown): void {

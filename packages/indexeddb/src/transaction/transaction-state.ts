@@ -1,5 +1,5 @@
 import { AsyncResource } from "node:async_hooks";
-import { type Change, Overlay, type RecordReader } from "@holdfast/key-store-core";
+import type { Change, RecordReader } from "@holdfast/key-store-core";
 import type { ConnectionState } from "../database/connection-state.ts";
 import { asException, exception } from "../errors.ts";
 import { abortEvent, errorEvent, plainEvent } from "../events/dispatched-event.ts";
@@ -8,23 +8,16 @@ import { ObjectStoreState } from "../handles/object-store-state.ts";
 import { IDBTransaction } from "../idl/idb-transaction.ts";
 import { internal } from "../idl/shape.ts";
 import type { RequestState } from "../request/request-state.ts";
-import { generatorChange } from "../storage/catalog.ts";
-import { originalValue, requireStorable, storedKey, storedValue } from "../storage/long-keys.ts";
 import { Records } from "../storage/records.ts";
 import type { IndexSchema, StoreSchema } from "../storage/schema.ts";
 import { atEndOfTurn, queueTask, type Task, type Turn } from "../tasks.ts";
+import { Changes, type WriteWatcher } from "./changes.ts";
 import { Executor, type Job } from "./executor.ts";
 import type { Operation } from "./operation.ts";
 import type { Scheduled } from "./scheduler.ts";
 
 export type TransactionMode = "readonly" | "readwrite" | "versionchange";
 export type TransactionDurability = "default" | "strict" | "relaxed";
-
-/** Something that has read ahead, and must know what is written meanwhile. */
-export interface WriteWatcher {
-  /** `key` is undefined where a range was deleted. */
-  written(collection: string, key: Uint8Array | undefined): void;
-}
 
 /** The inner side of an `IDBTransaction`. https://www.w3.org/TR/IndexedDB-3/#transaction-concept */
 export class TransactionState extends EventNode implements Scheduled, Task, Turn {
@@ -50,13 +43,8 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
   /** The names of the stores when it was created: a later upgrade may rename them. */
   readonly #names: readonly string[];
   readonly #handles: ObjectStoreState[] = [];
-  readonly #overlay: Overlay | undefined;
+  readonly #changes: Changes | undefined;
   readonly #executor: Executor;
-  #undo: (() => void)[] | undefined;
-  /** The stores whose key generators have moved. */
-  #generators: Set<StoreSchema> | undefined;
-  /** Those that have read ahead. */
-  #watchers: Set<WriteWatcher> | undefined;
   #granted = false;
   #commitStarted = false;
   #dropped = false;
@@ -78,8 +66,8 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
     this.scope = scope;
     this.#names = scope.map((store) => store.name);
     const base: RecordReader = connection.database.backend.store;
-    this.#overlay = mode === "readonly" ? undefined : new Overlay(base);
-    this.records = new Records(this.#overlay ?? base);
+    this.#changes = mode === "readonly" ? undefined : new Changes(base);
+    this.records = new Records(this.#changes?.overlay ?? base);
     this.#executor = new Executor(this);
     connection.transactionCreated();
     atEndOfTurn(this);
@@ -135,57 +123,20 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
     this.#executor.start();
   }
 
-  /** Tells of every write from now on. */
-  watch(watcher: WriteWatcher): void {
-    if (this.isFinished) return;
-    this.#watchers ??= new Set();
-    this.#watchers.add(watcher);
-  }
-
-  /** Remembers how to take back a change that is not a record. */
-  undoWith(undo: () => void): void {
-    this.#undo ??= [];
-    this.#undo.push(undo);
-  }
-
-  /** Sets a key generator's next number: stored with the transaction, taken back with it. */
-  moveGenerator(store: StoreSchema, next: number): void {
-    this.#generators ??= new Set();
-    if (!this.#generators.has(store)) {
-      const before = store.nextKey;
-      this.#generators.add(store);
-      this.undoWith(() => {
-        store.nextKey = before;
-      });
-    }
-    store.nextKey = next;
+  /** What it has changed. Not for one that only reads. */
+  get changes(): Changes {
+    if (this.#changes === undefined) throw new TypeError("a read-only transaction was asked to write");
+    return this.#changes;
   }
 
   /** A record's value as it is now, where `read` is what it was before this group of operations. */
   current(collection: string, key: Uint8Array, read: Uint8Array | undefined): Uint8Array | undefined {
-    const overlay = this.#overlay;
-    if (overlay === undefined || overlay.isEmpty) return read;
-    const known = overlay.own(collection, storedKey(key));
-    if (known === "unknown") return read;
-    return known === undefined ? undefined : originalValue(key, known);
+    return this.#changes === undefined ? read : this.#changes.current(collection, key, read);
   }
 
-  /** Throws `DataError`, having done nothing, where the record is larger than a key store takes. */
-  put(collection: string, key: Uint8Array, value: Uint8Array): void {
-    requireStorable(key, value);
-    this.#changes.put(collection, storedKey(key), storedValue(key, value));
-    this.#written(collection, key);
-  }
-
-  remove(collection: string, key: Uint8Array): void {
-    this.#changes.delete(collection, storedKey(key));
-    this.#written(collection, key);
-  }
-
-  /** Applies a change whose keys are stored ones. */
-  apply(change: Change): void {
-    this.#changes.apply(change);
-    this.#written(change.collection, undefined);
+  /** Tells of every write from now on. */
+  watch(watcher: WriteWatcher): void {
+    if (!this.isFinished) this.#changes?.watch(watcher);
   }
 
   endTurn(): void {
@@ -215,15 +166,16 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
     if (this.#verdict !== undefined || this.#commitStarted || !this.#granted || !this.#executor.isIdle) return;
     this.phase = "committing";
     this.#commitStarted = true;
-    if (this.#overlay === undefined) {
+    const changes = this.#changes;
+    if (changes === undefined) {
       queueTask(this);
       return;
     }
-    for (const change of this.lastChanges?.() ?? []) this.#overlay.apply(change);
-    for (const store of this.#generators ?? []) {
-      if (!store.deleted) this.#overlay.apply(generatorChange(this.connection.database.schema.id, store));
-    }
-    if (this.#overlay.isEmpty) {
+    const { database } = this.connection;
+    const { overlay } = changes;
+    for (const change of this.lastChanges?.() ?? []) overlay.apply(change);
+    changes.storeGenerators(database.schema.id);
+    if (overlay.isEmpty) {
       queueTask(this);
       return;
     }
@@ -232,7 +184,7 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
       queueTask({ runTask: () => this.abort(failure) });
     };
     try {
-      this.connection.database.backend.store.commit(this.#overlay).then(() => queueTask(this), fail);
+      database.backend.store.commit(overlay).then(() => queueTask(this), fail);
     } catch (error) {
       // A device store is to reject, not to throw.
       fail(error);
@@ -244,7 +196,7 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
     if (this.phase === "finished" || this.dropIfSilent()) return;
     this.phase = "finished";
     this.error = error;
-    this.#takeBack();
+    this.#changes?.takeBack();
     for (const request of this.#executor.cancel()) {
       // Not pending any more, though nobody has been told yet.
       queueTask({ runTask: () => this.#cancelRequest(request) });
@@ -275,7 +227,7 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
   drop(): void {
     if (this.#dropped || this.isFinished) return;
     this.#dropped = true;
-    this.#takeBack();
+    this.#changes?.takeBack();
     this.#executor.cancel();
     this.#release();
     this.onFinished?.(false);
@@ -308,21 +260,6 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
     return true;
   }
 
-  get #changes(): Overlay {
-    if (this.#overlay === undefined) throw new TypeError("a read-only transaction was asked to write");
-    return this.#overlay;
-  }
-
-  #written(collection: string, key: Uint8Array | undefined): void {
-    if (this.#watchers === undefined) return;
-    for (const watcher of this.#watchers) watcher.written(collection, key);
-  }
-
-  #takeBack(): void {
-    for (const undo of this.#undo?.reverse() ?? []) undo();
-    this.#undo = undefined;
-  }
-
   #cancelRequest(request: RequestState): void {
     if (this.connection.isSilent) return;
     request.fail(exception("AbortError", "the transaction was aborted"));
@@ -333,14 +270,13 @@ export class TransactionState extends EventNode implements Scheduled, Task, Turn
   runTask(): void {
     if (this.phase === "finished" || this.dropIfSilent()) return;
     this.phase = "finished";
-    this.#undo = undefined;
     this.#release();
     this.fire("complete", () => plainEvent("complete"));
     this.onFinished?.(true);
   }
 
   #release(): void {
-    this.#watchers = undefined;
+    this.#changes?.release();
     this.connection.transactionFinished(this);
   }
 }
