@@ -16,9 +16,12 @@ import { count, flag, integer, optionalText, text } from "./codec.ts";
 import { collectionIds, deviceState, holderOf, moveOf, moveParameters, PostgresDevice, statusOf } from "./device.ts";
 import { corrupt, keyStoreError } from "./errors.ts";
 import { Executor, type Run, SILENCE_MS } from "./executor.ts";
+import { InjectedPool } from "./injected-pool.ts";
 import { Leases } from "./leases.ts";
+import { openConnection } from "./open-connection.ts";
 import type { PostgresPlan } from "./options.ts";
-import { InjectedPool, OwnPool, openConnection, type Pool } from "./pool.ts";
+import { OwnPool } from "./own-pool.ts";
+import type { Pool } from "./pool.ts";
 import { prepareServer, type ServerReport } from "./server.ts";
 import { type Statements, statements } from "./sql.ts";
 

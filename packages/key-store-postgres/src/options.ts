@@ -3,7 +3,7 @@ import type { ConnectionOptions } from "node:tls";
 import { type KeyStoreOptions, numberOption } from "@holdfast/key-store-core";
 import type postgres from "postgres";
 import { config } from "./errors.ts";
-import type { ConnectionPlan } from "./pool.ts";
+import type { ConnectionPlan } from "./open-connection.ts";
 import type { TlsPlan } from "./socket.ts";
 import { type ConnectionUrl, parseConnectionUrl } from "./url.ts";
 
