@@ -5,8 +5,7 @@ import type { Encryption } from "../../crypto/encryption.ts";
 import { type EngineRequest, engineRequest } from "../../crypto/outgoing.ts";
 import { MatrixClientError } from "../../errors.ts";
 import type { HomeserverApi, JsonObject } from "../../http/homeserver-api.ts";
-import { parseObject, textOf } from "../../http/json.ts";
-import type { SealedCollection } from "../../records/sealed-collection.ts";
+import { parseObject } from "../../http/json.ts";
 import type { OpenSecretStorage } from "../secrets/open-secret-storage.ts";
 import {
   type CrossSigningIntent,
@@ -16,10 +15,10 @@ import {
   type PrivateKeys,
 } from "./cross-signing-intent.ts";
 import { type PublishedIdentity, publicKeyOf, publishedIdentity } from "./published-identity.ts";
+import { SignedBy } from "./signed-by.ts";
 import { readStoredKeys, storeKeys } from "./stored-keys.ts";
 import { requestWithAuth, type UserAuth } from "./user-interactive-auth.ts";
 
-const SIGNED_BY = Buffer.from("signed-by");
 /** In place of a master key: of an identity that another device has signed this one with. */
 const UNNAMED = "unnamed";
 
@@ -68,15 +67,13 @@ export class CrossSigning {
   readonly #logger: Logger;
   readonly #intents: CrossSigningIntents;
   readonly #oneAtATime = new Mutex();
-  readonly #records: SealedCollection<JsonObject>;
-  /** The public master key whose identity was last seen to have signed this device; kept, so that what happens while nothing runs is noticed. */
-  #signedBy: string | undefined;
+  readonly #signedBy: SignedBy;
 
   constructor({ api, encryption, logger = silentLogger }: CrossSigningParts) {
     this.#api = api;
     this.#encryption = encryption;
     this.#logger = logger;
-    this.#records = encryption.collection<JsonObject>("trust");
+    this.#signedBy = new SignedBy(encryption, "trust");
     this.#intents = new CrossSigningIntents(encryption, "trust");
   }
 
@@ -112,8 +109,8 @@ export class CrossSigning {
     return this.#oneAtATime.runExclusive(() =>
       this.#encryption.run(async (machine) => {
         const signed = (await ownDevice(machine, this.#encryption))?.isCrossSignedByOwner() ?? false;
-        const signedBy = await this.#lastSignedBy();
-        if (signed && signedBy === undefined) await this.#noteSignedBy(UNNAMED);
+        const signedBy = await this.#signedBy.get();
+        if (signed && signedBy === undefined) await this.#signedBy.note(UNNAMED);
         if (signed || signedBy === undefined) return undefined;
         // Last: it waits for up to a second where the homeserver is about to be asked for this user's keys.
         const identity = await machine.getIdentity(new UserId(this.#encryption.userId));
@@ -122,17 +119,6 @@ export class CrossSigning {
         return signedBy === masterKey ? undefined : masterKey;
       }),
     );
-  }
-
-  async #lastSignedBy(): Promise<string | undefined> {
-    this.#signedBy ??= textOf((await this.#records.get(SIGNED_BY))?.masterKey);
-    return this.#signedBy;
-  }
-
-  async #noteSignedBy(masterKey: string | undefined): Promise<void> {
-    if (masterKey === undefined || (await this.#lastSignedBy()) === masterKey) return;
-    await this.#encryption.commit([this.#records.put(SIGNED_BY, { masterKey })]);
-    this.#signedBy = masterKey;
   }
 
   async #bootstrap(options: BootstrapOptions): Promise<BootstrapOutcome> {
@@ -279,7 +265,7 @@ export class CrossSigning {
         await machine.markRequestAsSent(request.id, RequestType.KeysQuery, JSON.stringify(answer));
       }
       const deviceSigned = (await ownDevice(machine, this.#encryption))?.isCrossSignedByOwner() ?? false;
-      if (deviceSigned) await this.#noteSignedBy(identity.masterKey);
+      if (deviceSigned && identity.masterKey !== undefined) await this.#signedBy.note(identity.masterKey);
       return {
         ...identity,
         published: identity.masterKey !== undefined,
