@@ -1,9 +1,9 @@
 import { types } from "node:util";
-import { Serializer } from "node:v8";
 import { blobMembers } from "./blob-members.ts";
 import { CborWriter } from "./cbor-writer.ts";
 import { decodeValue } from "./decode.ts";
 import { FORMAT } from "./format.ts";
+import { isHeldByV8, isNotData, isRefusedByV8 } from "./language-objects.ts";
 import { MetObjects } from "./met-objects.ts";
 import { mayBeNative } from "./native-objects.ts";
 import { isPlatformObject } from "./platform-objects.ts";
@@ -291,46 +291,6 @@ const ERRORS: ReadonlyMap<string, ErrorConstructor> = new Map(
 
 function defineHidden(object: object, name: string, value: unknown): void {
   Object.defineProperty(object, name, { ...DATA_PROPERTY, value, enumerable: false });
-}
-
-/** Objects with more than properties that `v8.serialize` restores, and that hold no others. */
-function isHeldByV8(value: object): boolean {
-  return (
-    types.isRegExp(value) ||
-    types.isNumberObject(value) ||
-    types.isStringObject(value) ||
-    types.isBooleanObject(value) ||
-    types.isBigIntObject(value)
-  );
-}
-
-/** Objects of the language with more than properties that are not cloned. */
-function isNotData(value: object): boolean {
-  return (
-    types.isPromise(value) ||
-    types.isWeakMap(value) ||
-    types.isWeakSet(value) ||
-    types.isSymbolObject(value) ||
-    types.isGeneratorObject(value) ||
-    types.isMapIterator(value) ||
-    types.isSetIterator(value) ||
-    types.isExternal(value) ||
-    types.isModuleNamespaceObject(value) ||
-    value instanceof WeakRef ||
-    value instanceof FinalizationRegistry
-  );
-}
-
-/** Whether V8, which alone can see it, knows that an object is more than its properties. */
-function isRefusedByV8(value: object): boolean {
-  try {
-    new Serializer().writeValue(value);
-    return false;
-  } catch (error) {
-    if (error instanceof Error && error.message.endsWith("could not be cloned.")) return true;
-    // A getter's own.
-    throw error;
-  }
 }
 
 /** The error of a value that cannot be cloned. */
