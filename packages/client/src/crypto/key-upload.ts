@@ -1,25 +1,33 @@
 import { KeyStoreError, type Logger } from "@holdfast/key-store-core";
+import { type OlmMachine, type OutgoingRequest, RequestType } from "@matrix-org/matrix-sdk-crypto-wasm";
 import { Mutex } from "async-mutex";
 import { MatrixClientError } from "../errors.ts";
 import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
 import { type HomeserverError, isHomeserverError, rateLimit } from "../http/homeserver-error.ts";
-import { objectOf, parseObject } from "../http/json.ts";
+import { numberOf, objectOf, parseObject } from "../http/json.ts";
 import type { SealedCollection } from "../records/sealed-collection.ts";
 import type { Encryption } from "./encryption.ts";
 import { checkIdentity, type DeviceIdentity } from "./identity-guard.ts";
-import { type EngineRequest, markAsSent } from "./outgoing.ts";
+import { type EngineRequest, engineRequest, markAsSent } from "./outgoing.ts";
 import { signedDeviceKeys } from "./signed-device-keys.ts";
 
 /** What was about to be uploaded when this was written. */
 interface UploadIntent extends JsonObject {
   /** Names of the one-time keys. */
   readonly oneTimeKeys: readonly string[];
+  /** The homeserver has taken it, and the engine was not told yet: it has made another key meanwhile. */
+  readonly taken?: true;
 }
 
 /** Where the intent stands in the client's collection. */
 const INTENT = Buffer.from("key-upload");
 /** Where it is written down that the homeserver showed our keys when they were read back. */
 const CONFIRMED = Buffer.from("identity-confirmed");
+
+/** Where it is written down when a fallback key was uploaded last, in milliseconds since 1970. */
+const FALLBACK = Buffer.from("fallback-key");
+/** The engine makes a new fallback key after a week; until then there is none to be overlooked. */
+const FALLBACK_AGE_MS = 6 * 86_400_000;
 
 /** What the upload of keys works on. */
 export interface KeyUploadParts {
@@ -38,6 +46,12 @@ export interface KeyUploadParts {
  * ones back although somebody has claimed them, so that two sessions would
  * begin with one key. After such an outcome the one-time keys are left out, and
  * the engine is told that they were uploaded: an unpublished key harms nobody.
+ *
+ * Nor is the engine told of an answer where a sync has had it make a new fallback
+ * key meanwhile: it would take that for uploaded too (`mark_keys_as_published` of
+ * matrix-sdk-crypto 0.19). The homeserver would go on giving the old one, which
+ * the engine throws away at the next change, and with it what was sent to it.
+ * First the new one is uploaded, by itself.
  */
 export class KeyUpload {
   readonly #parts: KeyUploadParts;
@@ -99,7 +113,10 @@ export class KeyUpload {
   async #send(request: EngineRequest, signal: AbortSignal | undefined): Promise<void> {
     const { records, encryption, logger } = this.#parts;
     const body = this.#withoutUploaded(parseObject(request.body) ?? {});
-    if ((await records.get(INTENT)) === undefined) {
+    const begun = (await records.get(INTENT)) as UploadIntent | undefined;
+    if (begun?.taken === true) {
+      await this.#upload(request, { fallback_keys: body.fallback_keys ?? {} }, signal);
+    } else if (begun === undefined) {
       const intent: UploadIntent = { oneTimeKeys: Object.keys(objectOf(body.one_time_keys) ?? {}) };
       await encryption.commit([records.put(INTENT, intent)]);
       try {
@@ -130,10 +147,23 @@ export class KeyUpload {
     const { api, encryption, records } = this.#parts;
     const answer = await api.request("POST", "/v3/keys/upload", { body, signal, retry: "limits" });
     this.#uploaded = new Set(Object.keys(objectOf(parseObject(request.body)?.one_time_keys) ?? {}));
+    const withFallback = hasFallback(body);
+    const mayBeNew = !withFallback && (await this.#fallbackIsOld());
     await encryption.run(async (machine) => {
+      if (mayBeNew && (await offersFallback(machine))) {
+        const oneTimeKeys = Object.keys(objectOf(body.one_time_keys) ?? {});
+        await encryption.commit([records.put(INTENT, { oneTimeKeys, taken: true } satisfies UploadIntent)]);
+        return;
+      }
       await markAsSent(machine, request, answer);
-      await encryption.commit([records.delete(INTENT)]);
+      const changes = withFallback ? [records.put(FALLBACK, { at: Date.now() })] : [];
+      await encryption.commit([records.delete(INTENT), ...changes]);
     });
+  }
+
+  async #fallbackIsOld(): Promise<boolean> {
+    const at = numberOf((await this.#parts.records.get(FALLBACK))?.at);
+    return at === undefined || Math.abs(Date.now() - at) > FALLBACK_AGE_MS;
   }
 
   /** Reads our keys back after an upload, until that has succeeded once: another process may have uploaded others meanwhile. */
@@ -156,6 +186,16 @@ export class KeyUpload {
     const { api, encryption, identity } = this.#parts;
     return checkIdentity(api, { userId: encryption.userId, deviceId: encryption.deviceId, identity }, signal);
   }
+}
+
+/** Whether there is a fallback key to upload. */
+async function offersFallback(machine: OlmMachine): Promise<boolean> {
+  const requests = ((await machine.outgoingRequests()) as OutgoingRequest[]).map(engineRequest);
+  return requests.some(({ type, body }) => type === RequestType.KeysUpload && hasFallback(parseObject(body) ?? {}));
+}
+
+function hasFallback(body: JsonObject): boolean {
+  return Object.keys(objectOf(body.fallback_keys) ?? {}).length > 0;
 }
 
 /** How Synapse and others refuse a one-time key whose name is taken by another one. The specification has no errcode for it. */
