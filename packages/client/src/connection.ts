@@ -65,7 +65,7 @@ export class Connection {
     this.api = api;
     this.rooms = new Rooms({ api, encryption, userId: device.userId, logger, closing: this.#closing.signal });
     const [rooms, closing] = [this.rooms, this.#closing.signal];
-    this.encryptor = new Encryptor({ rooms, encryption, logger, closing, shareKeysWith: options.shareKeysWith });
+    this.encryptor = new Encryptor({ api, rooms, encryption, logger, closing, shareKeysWith: options.shareKeysWith });
     this.outbox = new Outbox({ api, rooms, encryptor: this.encryptor, encryption, logger });
     this.messages = new Messages({ api, rooms, outbox: this.outbox, encryption });
     this.roomActions = new RoomActions({ api, rooms });

@@ -1,6 +1,6 @@
 import type { DevHomeserver, Middleware } from "@holdfast/dev-homeserver";
 import { describe, expect, it } from "vitest";
-import { bodiesSeenBy, fault, MEGOLM, party, refuse } from "./support/dev-rooms.ts";
+import { anotherDevice, bodiesSeenBy, fault, MEGOLM, party, refuse, SEND } from "./support/dev-rooms.ts";
 import { register, SendingClient } from "./support/sending-client.ts";
 import { type Stage, sendText, useStage } from "./support/stage.ts";
 
@@ -88,6 +88,29 @@ describe("a member whose devices the homeserver does not tell", () => {
     await Promise.all(rooms.map((roomId) => sendText(sender, roomId, "hello")));
     expect(count()).toBeGreaterThan(1);
     expect(await bodiesSeenBy(alice)).toEqual(["hello", "hello", "hello", "hello"]);
+  });
+});
+
+describe("a homeserver that does not answer at all", () => {
+  it("is waited for: a device that it could not tell of gets the message", async () => {
+    const { sender, alice, room } = await stage.talk();
+    await sendText(sender, room, "before");
+    const phone = await anotherDevice(alice);
+    const asked = Promise.withResolvers<void>();
+    let queries = 0;
+    const end = homeserver.use(async ({ device, route }, next) => {
+      const isOurs = device?.userId === sender.login.userId || route.endsWith("/versions");
+      if (!isOurs || route.endsWith("/sync")) return next();
+      if (route.endsWith(QUERY)) queries += 1;
+      if (queries === 6 || route.endsWith(SEND)) asked.resolve();
+      return "hang up";
+    });
+    await expect(sender.sync()).rejects.toMatchObject({ code: "HOMESERVER_UNREACHABLE" });
+    const sending = sendText(sender, room, "hello");
+    await asked.promise;
+    end();
+    await sending;
+    expect(await bodiesSeenBy(phone)).toContain("hello");
   });
 });
 

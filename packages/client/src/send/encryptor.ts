@@ -4,7 +4,7 @@ import { Mutex } from "async-mutex";
 import type { Encryption } from "../crypto/encryption.ts";
 import { type EngineRequest, engineRequest } from "../crypto/outgoing.ts";
 import { isMatrixClientError, MatrixClientError } from "../errors.ts";
-import type { JsonObject } from "../http/homeserver-api.ts";
+import type { HomeserverApi, JsonObject } from "../http/homeserver-api.ts";
 import { isHomeserverError, rateLimit } from "../http/homeserver-error.ts";
 import { MEGOLM } from "../rooms/encryption-state.ts";
 import type { Rooms } from "../rooms/rooms.ts";
@@ -15,6 +15,7 @@ import { clientErrors, pausedError, sessionRefusal } from "./refusal.ts";
 
 /** What an {@link Encryptor} is made of. */
 export interface EncryptorOptions {
+  readonly api: HomeserverApi;
   readonly rooms: Rooms;
   /** The encryption that runs now; `undefined` while its store is away. */
   readonly encryption: () => Encryption | undefined;
@@ -55,7 +56,7 @@ type Step<T> =
  * call on the engine: whoever a sync has told of until then, come or gone, is
  * heeded. A member whose devices the homeserver does not give is waited for a
  * while; then messages go to the others, and to those of its devices that are
- * known. While the homeserver only asks to wait, messages do.
+ * known. While the homeserver only asks to wait, or answers nothing, messages do.
  */
 export class Encryptor {
   readonly #options: EncryptorOptions;
@@ -243,6 +244,8 @@ export class Encryptor {
       const another = this.#failure !== error;
       this.#failure = error;
       const missing = await wanted();
+      // Where nobody answers at all, that says nothing of the query, and the message could not go out either.
+      if (missing.length > 0 && !refused && !(await this.#answers(signal))) throw error;
       if (another) this.#countFailed(targets, missing);
       if (missing.length === 0) return;
       if (rateLimit(error) !== undefined) throw error;
@@ -253,6 +256,16 @@ export class Encryptor {
       this.#options.logger.warn(
         `The homeserver does not say who has which devices, ${consequence}: ${messageOf(error)}`,
       );
+    }
+  }
+
+  /** Whether the homeserver answers anything. */
+  async #answers(signal: AbortSignal | undefined): Promise<boolean> {
+    try {
+      await this.#options.api.request("GET", "/versions", { authenticated: false, retry: "never", signal });
+      return true;
+    } catch (error) {
+      return isHomeserverError(error);
     }
   }
 
