@@ -30,18 +30,19 @@ export const SCENARIOS = {
 
   /**
    * A process that finds new room keys, and messages that use one-time keys, dies after the commit that acknowledges
-   * them; the next one after the first in which an Olm session has moved on; and then one after its first commit, one
-   * after the second, and so on.
+   * them; one that finds nothing but such messages, after the first commit in which an Olm session has moved on; and
+   * then one after its first commit, one after the second, and so on.
    */
   async "killed at each commit"(world) {
     const [member] = members(world);
-    for (const point of ["after token", "after Olm session"] as const) {
-      const dying = await reborn(world, member, { point, nth: 1 });
-      await Promise.race([dying.ended, limit()]);
-      if (!dying.isOver) mustBePlayed(world, `no process died ${point}`);
-    }
+    await dies(world, await reborn(world, member, { point: "after token", nth: 1 }, 6));
+    // Room keys would come before: the engine's own commit of one has all of it.
+    await (await member.start()).until("connected", LIMIT_MS);
+    await silent(world, member);
+    await dies(world, await reborn(world, member, { point: "after Olm session", nth: 1 }, 0));
+    resume(world);
     for (let nth = 1; nth <= 10; nth += 1) {
-      const dying = await reborn(world, member, { point: "after commit", nth });
+      const dying = await reborn(world, member, { point: "after commit", nth }, 6);
       await Promise.race([dying.ended, pause(3_000)]);
     }
     await member.process.kill();
@@ -145,14 +146,20 @@ function mustBePlayed({ ledger }: World, what: string): void {
   if (ledger.violations.length === 0) throw new Error(`the scenario was not played: ${what}`);
 }
 
-/** Kills a member's process, lets keys come for it, and starts another, which is to die where it deals with them. */
-async function reborn(world: World, member: Member, death: Death): Promise<Process> {
+/** Kills a member's process, lets so many messages and what uses one-time keys come for it, and starts another, which is to die where it deals with them. */
+async function reborn(world: World, member: Member, death: Death, messages: number): Promise<Process> {
   await member.process.kill();
   await world.witness.poke(member, 2);
-  await heardOf(world, member, 6);
+  await heardOf(world, member, messages);
   const dying = await member.start({ death });
   dying.condemned = true;
   return dying;
+}
+
+/** Waits until a process is where it is to die. */
+async function dies(world: World, dying: Process): Promise<void> {
+  await Promise.race([dying.ended, limit()]);
+  if (!dying.isOver) mustBePlayed(world, "a process did not die where it was to");
 }
 
 /** Everybody comes to rest, is looked at, and goes on. */
