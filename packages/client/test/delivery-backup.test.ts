@@ -42,29 +42,15 @@ async function onlyInBackup() {
     const endpoint = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${body}`;
     await alice.call("PUT", endpoint, { msgtype: "m.text", body });
   };
-  /** The reader's syncs wait, from the next one on, until what is answered with is called. */
-  const holdSyncs = async (): Promise<() => void> => {
-    const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    const off = world.use(async ({ device, route }, next) => {
-      if (device?.deviceId === login.credentials.deviceId && route.endsWith("/sync")) {
-        held.resolve();
-        await released.promise;
-      }
-      return next();
-    });
-    await held.promise;
-    off();
-    return released.resolve;
-  };
   /** As `write`, before the reader hears of the message: it waits for the backup's answer alone. */
   const say = async (body: string): Promise<void> => {
-    const release = await holdSyncs();
+    const release = await world.holdSyncs(login);
     await write(body);
     release();
   };
   /** A message of which the backup has the key, and the reader gets a copy that is for later messages alone. */
   const sayBeforeKey = async (body: string): Promise<void> => {
-    const release = await holdSyncs();
+    const release = await world.holdSyncs(login);
     await write(body);
     withheldFromReader = false;
     // An Olm session of the reader's own: to the writer it looks as if the one that brought the key were broken.

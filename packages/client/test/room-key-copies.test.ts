@@ -7,16 +7,7 @@ it("a room key that comes twice in one sync, the second time for later messages 
   const roomId = await world.room([alice, bob]);
   const from = await world.connected(alice);
   const to = await world.connected(bob);
-  const bobsSyncs = Promise.withResolvers<void>();
-  const held = Promise.withResolvers<void>();
-  const off = world.use(async ({ device, route }, next) => {
-    if (device?.userId === bob.credentials.userId && route.endsWith("/sync")) {
-      held.resolve();
-      await bobsSyncs.promise;
-    }
-    return next();
-  });
-  await held.promise;
+  const release = await world.holdSyncs(bob);
 
   await from.say(roomId, "first");
   // Bob knows nothing of the Olm session that has brought the key, and makes one of his own: to Alice it looks as if hers were broken.
@@ -26,8 +17,7 @@ it("a room key that comes twice in one sync, the second time for later messages 
   const keys = world.homeserver.journal.toDevice().filter(({ recipient }) => recipient === bob.credentials.userId);
   expect(keys.length).toBe(2);
 
-  off();
-  bobsSyncs.resolve();
+  release();
   await to.until(() => to.messages.length + to.undecryptable.length === 2);
   expect(to.bodies).toEqual(["first", "second"]);
   expect(to.undecryptable).toEqual([]);

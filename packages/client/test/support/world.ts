@@ -85,6 +85,21 @@ export class World implements AsyncDisposable {
     return roomId;
   }
 
+  /** The syncs of a user's device wait, from the next one on, until what is answered with is called. */
+  async holdSyncs({ credentials }: HomeserverClient): Promise<() => void> {
+    const [held, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const off = this.use(async ({ device, route }, next) => {
+      if (device?.deviceId === credentials.deviceId && route.endsWith("/sync")) {
+        held.resolve();
+        await released.promise;
+      }
+      return next();
+    });
+    await held.promise;
+    off();
+    return released.resolve;
+  }
+
   use(middleware: Middleware): () => void {
     return this.homeserver.use(middleware);
   }
