@@ -3,7 +3,7 @@ import { checkIdentity } from "../src/crypto/identity-guard.ts";
 import type { HomeserverApi, JsonObject } from "../src/http/homeserver-api.ts";
 import { fault, refuse } from "./support/dev-rooms.ts";
 import { register, SendingClient } from "./support/sending-client.ts";
-import { World } from "./support/world.ts";
+import { fallbackPublished, World } from "./support/world.ts";
 
 let world: World;
 
@@ -185,6 +185,7 @@ describe("the identity of a device", () => {
     const plain = await world.room([alice, bob], false);
     const encrypted = await world.room([alice, bob]);
     const { identity } = first.client;
+    await fallbackPublished(world.homeserver.journal, first.client);
     await first.client.close();
 
     const bodies = uploads();

@@ -2,6 +2,7 @@ import { holdRequest, loseResponse } from "@holdfast/dev-homeserver/faults";
 import { path } from "@holdfast/dev-homeserver/party";
 import { PostgresKeyStore } from "@holdfast/key-store-postgres";
 import { expect, it } from "vitest";
+import { fallbackPublished } from "../../test/support/world.ts";
 import { expectNoKeyTwice, uploadedKeys } from "../support/no-key-twice.ts";
 import { Stage } from "../support/stage.ts";
 import type { There } from "./suite.ts";
@@ -47,9 +48,10 @@ export function keySuite(there: There): void {
     const first = await stage.ours(alice);
     const { identity } = first.client;
     const [plain, encrypted] = [await stage.room([alice, bob], { encrypted: false }), await stage.room([alice, bob])];
+    const { journal } = stage.homeserver;
+    await fallbackPublished(journal, first.client);
     await first.client.close();
 
-    const { journal } = stage.homeserver;
     const uploads = { path: UPLOAD, userId: alice.credentials.userId };
     const before = journal.entries(uploads).length;
     // As with a disk that was lost.

@@ -112,9 +112,19 @@ export class World implements AsyncDisposable {
 }
 
 /** Resolves when the homeserver has had one-time keys of a device: from then on others can write to it. */
-export function keysPublished(journal: Journal, device: Pick<MatrixClient, "userId" | "deviceId">): Promise<void> {
-  const { userId, deviceId } = device;
-  const where = ({ body }: Call) => Object.keys((body.one_time_keys as object | undefined) ?? {}).length > 0;
+export function keysPublished(journal: Journal, device: Uploader): Promise<void> {
+  return uploaded(journal, device, "one_time_keys");
+}
+
+/** Resolves when the homeserver has had a fallback key of a device: the last that a new one uploads, by itself or with others. */
+export function fallbackPublished(journal: Journal, device: Uploader): Promise<void> {
+  return uploaded(journal, device, "fallback_keys");
+}
+
+type Uploader = Pick<MatrixClient, "userId" | "deviceId">;
+
+function uploaded(journal: Journal, { userId, deviceId }: Uploader, section: string): Promise<void> {
+  const where = ({ body }: Call) => Object.keys((body[section] as object | undefined) ?? {}).length > 0;
   return journal.answered({ path: "/keys/upload", userId, deviceId, where });
 }
 
